@@ -1,0 +1,284 @@
+//! Clients of AWS, and what goes wrong with them.
+
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
+use std::error::Error;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_smithy_runtime_api::client::interceptors::context::BeforeTransmitInterceptorContextRef;
+use aws_smithy_runtime_api::client::interceptors::{Intercept, SharedInterceptor};
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::config_bag::ConfigBag;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use rescind::signal::Resource;
+use tokio::sync::OnceCell;
+
+/// Tries of one call, the first included, before its failure is ours.
+const ATTEMPTS: u32 = 3;
+/// For one try of a call.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(3);
+/// For a call with all its tries. The function's own time-out is a multiple of it.
+const CALL_TIMEOUT: Duration = Duration::from_secs(8);
+
+type Client = Arc<dyn Any + Send + Sync>;
+
+/// Gives out clients, made when first asked for and then shared, by the account and region of the resource.
+#[derive(Debug)]
+pub(crate) struct Aws {
+    own_account: Option<String>,
+    config: OnceCell<SdkConfig>,
+    scopes: Mutex<HashMap<String, Scope>>,
+    calls: Arc<AtomicU64>,
+}
+
+impl Aws {
+    pub(crate) fn new(own_account: Option<String>) -> Self {
+        Self { own_account, config: OnceCell::new(), scopes: Mutex::default(), calls: Arc::default() }
+    }
+
+    /// The number of requests sent so far, retries included.
+    pub(crate) fn calls(&self) -> u64 {
+        self.calls.load(Ordering::Relaxed)
+    }
+
+    /// The function's own account and region.
+    pub(crate) async fn own(&self) -> Scope {
+        let config = self.config.get_or_init(load).await;
+        self.scope_for(config, None)
+    }
+
+    /// The account and region of a resource.
+    ///
+    /// # Errors
+    /// When the resource belongs to another account: there are no roles in other accounts yet.
+    pub(crate) async fn scope(&self, resource: &Resource) -> Result<Scope, CallError> {
+        if let Some(own) = &self.own_account
+            && *own != resource.account
+        {
+            return Err(CallError {
+                call: "sts:AssumeRole",
+                failure: CallFailure::Refused,
+                code: None,
+                message: format!(
+                    "the resource belongs to account {}, and this function has no role outside of {own}",
+                    resource.account
+                ),
+            });
+        }
+        let config = self.config.get_or_init(load).await;
+        Ok(self.scope_for(config, Some(&resource.region)))
+    }
+
+    fn scope_for(&self, config: &SdkConfig, region: Option<&str>) -> Scope {
+        let key = region.unwrap_or_default().to_owned();
+        let mut scopes = self.scopes.lock().unwrap_or_else(PoisonError::into_inner);
+        scopes
+            .entry(key)
+            .or_insert_with(|| {
+                let mut builder = config.to_builder();
+                if let Some(region) = region {
+                    builder = builder.region(Region::new(region.to_owned()));
+                }
+                let counter = SharedInterceptor::new(CallCounter(Arc::clone(&self.calls)));
+                Scope { config: builder.build(), counter, clients: Arc::default() }
+            })
+            .clone()
+    }
+}
+
+async fn load() -> SdkConfig {
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(Duration::from_millis(1500))
+        .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+        .operation_timeout(CALL_TIMEOUT)
+        .build();
+    let defaults = aws_config::defaults(BehaviorVersion::latest());
+    let defaults = match aws_config::AppName::new("rescind") {
+        Ok(name) => defaults.app_name(name),
+        Err(_) => defaults,
+    };
+    defaults
+        .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS).with_max_backoff(Duration::from_secs(2)))
+        .timeout_config(timeouts)
+        .load()
+        .await
+}
+
+/// One account and region, and the clients for it.
+#[derive(Debug, Clone)]
+pub struct Scope {
+    config: SdkConfig,
+    counter: SharedInterceptor,
+    clients: Arc<Mutex<HashMap<TypeId, Client>>>,
+}
+
+impl Scope {
+    /// The client of type `C`, made by `make` when it is asked for the first time.
+    ///
+    /// `make` gets the configuration to make it from and the interceptor to add to it:
+    /// `|config, counter| Client::from_conf(Builder::from(config).interceptor(counter).build())`.
+    pub fn client<C: Any + Send + Sync>(&self, make: impl Fn(&SdkConfig, SharedInterceptor) -> C) -> Arc<C> {
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let client =
+            clients.entry(TypeId::of::<C>()).or_insert_with(|| Arc::new(make(&self.config, self.counter.clone())));
+        Arc::clone(client).downcast().unwrap_or_else(|_| Arc::new(make(&self.config, self.counter.clone())))
+    }
+}
+
+/// Counts the requests that really go out.
+#[derive(Debug)]
+struct CallCounter(Arc<AtomicU64>);
+
+impl Intercept for CallCounter {
+    fn name(&self) -> &'static str {
+        "CallCounter"
+    }
+
+    fn read_before_transmit(
+        &self,
+        _context: &BeforeTransmitInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        _config: &mut ConfigBag,
+    ) -> Result<(), Box<dyn Error + Send + Sync>> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+/// Why a call of AWS failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallError {
+    /// The IAM action.
+    pub call: &'static str,
+    /// What it means for us.
+    pub failure: CallFailure,
+    /// AWS's error code, when AWS answered.
+    pub code: Option<String>,
+    /// AWS's message, or what happened on the way.
+    pub message: String,
+}
+
+/// What a failed call means for us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CallFailure {
+    /// What was asked for does not exist (any more).
+    Gone,
+    /// What was to be made exists already.
+    Exists,
+    /// The role lacks a permission.
+    Denied,
+    /// AWS was busy, ill or out of reach; another time it may work.
+    Transient,
+    /// AWS does not accept the call.
+    Refused,
+}
+
+impl CallError {
+    /// Reads an SDK's error.
+    pub fn from_sdk<E, R>(call: &'static str, error: &SdkError<E, R>) -> Self
+    where
+        E: ProvideErrorMetadata + Error + 'static,
+        R: fmt::Debug,
+    {
+        let (code, message) = match error.as_service_error() {
+            Some(service) => (service.code(), service.message()),
+            None => (None, None),
+        };
+        let failure = match (error, code) {
+            (_, Some(code)) => CallFailure::of_code(code),
+            (SdkError::ConstructionFailure(_), None) => CallFailure::Refused,
+            _ => CallFailure::Transient,
+        };
+        Self {
+            call,
+            failure,
+            code: code.map(str::to_owned),
+            message: message.map_or_else(|| causes(error), str::to_owned),
+        }
+    }
+
+    /// A call that could not be formed: its parameters are not what the call takes.
+    pub fn malformed(call: &'static str, message: impl fmt::Display) -> Self {
+        Self { call, failure: CallFailure::Refused, code: None, message: message.to_string() }
+    }
+}
+
+impl CallFailure {
+    /// By AWS's error code (Amazon EC2 developer guide, *Error codes*; other services follow the same names).
+    fn of_code(code: &str) -> Self {
+        let ends = |ending: &[&str]| ending.iter().any(|end| code.ends_with(end));
+        if ends(&[".NotFound", "NotFoundException", "NoSuchEntity"]) {
+            Self::Gone
+        } else if ends(&[".Duplicate", "AlreadyExists", "EntityAlreadyExists"]) {
+            Self::Exists
+        } else if ["UnauthorizedOperation", "AuthFailure"].contains(&code) || code.starts_with("AccessDenied") {
+            Self::Denied
+        } else if ["RequestLimitExceeded", "InternalError", "InternalFailure", "Unavailable", "ServiceUnavailable"]
+            .contains(&code)
+            || code.contains("Throttl")
+        {
+            Self::Transient
+        } else {
+            Self::Refused
+        }
+    }
+}
+
+/// An error with all its causes, in one line.
+fn causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text = format!("{text}: {cause}");
+        next = cause.source();
+    }
+    text
+}
+
+impl fmt::Display for CallError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = match self.failure {
+            CallFailure::Gone => "found nothing",
+            CallFailure::Exists => "found it there already",
+            CallFailure::Denied => "is not permitted to the function's role",
+            CallFailure::Transient => "got no answer from AWS that could be used",
+            CallFailure::Refused => "was refused",
+        };
+        write!(f, "{} {what}: ", self.call)?;
+        if let Some(code) = &self.code {
+            write!(f, "{code}, ")?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
+impl Error for CallError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_told_apart() {
+        for (code, failure) in [
+            ("InvalidSecurityGroupRuleId.NotFound", CallFailure::Gone),
+            ("InvalidGroup.NotFound", CallFailure::Gone),
+            ("ResourceNotFoundException", CallFailure::Gone),
+            ("InvalidPermission.Duplicate", CallFailure::Exists),
+            ("UnauthorizedOperation", CallFailure::Denied),
+            ("AccessDeniedException", CallFailure::Denied),
+            ("RequestLimitExceeded", CallFailure::Transient),
+            ("ThrottlingException", CallFailure::Transient),
+            ("InvalidParameterValue", CallFailure::Refused),
+        ] {
+            assert_eq!(CallFailure::of_code(code), failure, "{code}");
+        }
+    }
+}

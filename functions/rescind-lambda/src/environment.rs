@@ -1,0 +1,80 @@
+//! What the function's environment says. Read once, when the function starts.
+
+use std::collections::BTreeMap;
+
+/// The variables of the environment that are no settings of a remediation.
+const RESERVED: &[&str] = &["RESCIND_ACCOUNT", "RESCIND_OWN_ROLES", "RESCIND_BUS", "RESCIND_STACK", "RESCIND_STATE"];
+
+/// The function's environment.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Environment {
+    /// The account that the function runs in. Absent on a laptop, where every account is taken for it.
+    pub(crate) account: Option<String>,
+    /// The roles of Rescind's functions.
+    pub(crate) own_roles: Vec<String>,
+    /// The bus that outcomes are put on; absent on a laptop, where they are not.
+    pub(crate) bus: Option<String>,
+    /// The stack's name, for logs.
+    pub(crate) stack: Option<String>,
+    /// Judge by the event alone: no AWS call is made, and nothing is changed.
+    pub(crate) from_event_alone: bool,
+    /// The settings of bare events.
+    pub(crate) settings: BTreeMap<String, String>,
+}
+
+impl Environment {
+    /// Reads the process's environment.
+    #[expect(clippy::disallowed_methods, reason = "the one place where the environment is read")]
+    pub(crate) fn read() -> Self {
+        Self::from_variables(std::env::vars_os().filter_map(|(name, value)| {
+            let name = name.into_string().ok()?;
+            Some((name, value.to_string_lossy().into_owned()))
+        }))
+    }
+
+    fn from_variables(variables: impl IntoIterator<Item = (String, String)>) -> Self {
+        let mut ours: BTreeMap<String, String> =
+            variables.into_iter().filter(|(name, _)| name.starts_with("RESCIND_")).collect();
+        let mut reserved: BTreeMap<&str, String> = BTreeMap::new();
+        for name in RESERVED {
+            if let Some(value) = ours.remove(*name).filter(|value| !value.trim().is_empty()) {
+                reserved.insert(name, value.trim().to_owned());
+            }
+        }
+        Self {
+            account: reserved.remove("RESCIND_ACCOUNT"),
+            own_roles: reserved
+                .remove("RESCIND_OWN_ROLES")
+                .map(|roles| roles.split_whitespace().map(str::to_owned).collect())
+                .unwrap_or_default(),
+            bus: reserved.remove("RESCIND_BUS"),
+            stack: reserved.remove("RESCIND_STACK"),
+            from_event_alone: reserved.remove("RESCIND_STATE").is_some_and(|value| value == "event"),
+            settings: ours,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_are_what_is_not_reserved() {
+        let variables = [
+            ("RESCIND_ACCOUNT", "111122223333"),
+            ("RESCIND_OWN_ROLES", "a b"),
+            ("RESCIND_STATE", "event"),
+            ("RESCIND_BUS", " "),
+            ("RESCIND_MODE", "off"),
+            ("PATH", "/bin"),
+        ];
+        let environment =
+            Environment::from_variables(variables.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        assert_eq!(environment.account.as_deref(), Some("111122223333"));
+        assert_eq!(environment.own_roles, ["a", "b"]);
+        assert!(environment.from_event_alone);
+        assert_eq!(environment.bus, None);
+        assert_eq!(environment.settings, BTreeMap::from([("RESCIND_MODE".to_owned(), "off".to_owned())]));
+    }
+}

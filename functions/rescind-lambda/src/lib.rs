@@ -1,0 +1,25 @@
+//! The shell of Rescind: the one engine that runs every remediation, and everything it needs of the world.
+//!
+//! This is the only crate that knows Lambda, the clock and the environment. What is decided, is decided in `rescind`
+//! and in the remediations; what is read and done, is read and done here and through the clients given out here.
+
+mod aws;
+mod bus;
+mod clock;
+mod engine;
+mod environment;
+mod metrics;
+mod remediation;
+mod runtime;
+mod settings;
+
+pub use aws::{CallError, CallFailure, Scope};
+pub use remediation::{AnyRemediation, Function, Heard, Operation, Remediation, Subject};
+pub use runtime::{replay, run};
+
+/// What the engine itself calls, beside what its remediations declare.
+pub const ENGINE_OPERATIONS: &[Operation] = &[
+    Operation::reads("events:ListTagsForResource"),
+    Operation::reads("config:ListTagsForResource"),
+    Operation::changes("events:PutEvents"),
+];

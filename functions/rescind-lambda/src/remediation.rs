@@ -1,0 +1,211 @@
+//! What a remediation is to the engine.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use rescind::settings::{Settings, SettingsError, TagKey, Tags};
+use rescind::signal::{Resource, Signal};
+use rescind::verdict::Assessment;
+use rescind::{Call, Delivery, Outcome, Plan};
+
+use crate::aws::{CallError, Scope};
+use crate::engine::Engine;
+
+/// An API operation that a remediation uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Operation {
+    /// The IAM action: `ec2:RevokeSecurityGroupIngress`.
+    pub action: &'static str,
+    /// Whether it changes anything. In dry-run no such operation is called.
+    pub changes: bool,
+}
+
+impl Operation {
+    /// An operation that only reads.
+    pub const fn reads(action: &'static str) -> Self {
+        Self { action, changes: false }
+    }
+
+    /// An operation that changes something.
+    pub const fn changes(action: &'static str) -> Self {
+        Self { action, changes: true }
+    }
+}
+
+/// What a remediation hears in a signal.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Heard<T> {
+    /// The signal is none of its business.
+    Nothing,
+    /// It is, and this is what it is about.
+    About {
+        /// The resource.
+        resource: Resource,
+        /// What the signal says of it, as far as the remediation cares.
+        target: T,
+    },
+    /// It is, but the signal does not tell what it is about (CloudTrail drops requests and responses above 100 KB).
+    Unreadable {
+        /// The resource as far as it is known.
+        resource: Resource,
+        /// One sentence.
+        reason: String,
+    },
+}
+
+/// What is being judged: everything that a decision may depend on.
+#[derive(Debug)]
+pub struct Subject<'a, R: Remediation + ?Sized> {
+    /// The resource that the signal is about.
+    pub resource: &'a Resource,
+    /// What the signal says of it.
+    pub target: &'a R::Target,
+    /// How the resource stands.
+    pub state: &'a R::State,
+    /// The settings of every remediation.
+    pub common: &'a Settings,
+    /// The remediation's own settings.
+    pub settings: &'a R::Settings,
+}
+
+/// One kind of risky change and how to take it back.
+///
+/// `listen`, `settings`, `state_of_event`, `resource_id`, `resource_tags`, `assess` and `plan` are pure: they depend on their arguments
+/// alone. `read` and `make` are the only way to AWS.
+pub trait Remediation: Send + Sync + 'static {
+    /// What a signal says, as far as this remediation cares.
+    type Target: Send + Sync;
+    /// How a resource stands.
+    type State: Send + Sync;
+    /// The remediation's own settings.
+    type Settings: Send + Sync;
+    /// One offender: what a plan is made of.
+    type Offender: Send + Sync;
+
+    /// The name of the bad state, as in the catalogue.
+    fn name(&self) -> &'static str;
+
+    /// The tags that it understands beside those of every remediation.
+    fn tags(&self) -> &'static [TagKey];
+
+    /// The operations that `read` and `make` call.
+    fn operations(&self) -> &'static [Operation];
+
+    /// What the signal is about, if it is this remediation's business.
+    fn listen(&self, signal: &Signal) -> Heard<Self::Target>;
+
+    /// Reads its own settings.
+    ///
+    /// # Errors
+    /// [`SettingsError`], which names the tag.
+    fn settings(&self, tags: &Tags) -> Result<Self::Settings, SettingsError>;
+
+    /// How the resource stands as far as the event tells, for a replay with no account; `None` when it tells too little.
+    fn state_of_event(&self, resource: &Resource, target: &Self::Target) -> Option<Self::State>;
+
+    /// How the resource stands.
+    fn read(
+        &self,
+        scope: &Scope,
+        resource: &Resource,
+        target: &Self::Target,
+    ) -> impl Future<Output = Result<Self::State, CallError>> + Send;
+
+    /// The resource's id, where the live state tells more than the signal (a group that was named by name).
+    fn resource_id<'a>(&self, state: &'a Self::State) -> Option<&'a str>;
+
+    /// The tags of the resource.
+    fn resource_tags<'a>(&self, state: &'a Self::State) -> &'a [(String, String)];
+
+    /// Is it risky?
+    fn assess(&self, subject: &Subject<'_, Self>) -> Assessment<Self::Offender>;
+
+    /// How to take back exactly these offenders.
+    fn plan(&self, subject: &Subject<'_, Self>, offenders: &[Self::Offender]) -> Plan;
+
+    /// Makes a call of a plan, or of an inverse.
+    fn make(&self, scope: &Scope, call: &Call) -> impl Future<Output = Result<(), CallError>> + Send;
+}
+
+/// A remediation as the engine's table holds it, whatever its types.
+pub trait AnyRemediation: Send + Sync {
+    /// See [`Remediation::name`].
+    fn name(&self) -> &'static str;
+    /// See [`Remediation::tags`].
+    fn tags(&self) -> &'static [TagKey];
+    /// See [`Remediation::operations`].
+    fn operations(&self) -> &'static [Operation];
+    /// Whether the signal is this remediation's business.
+    fn listens(&self, signal: &Signal) -> bool;
+    /// Runs the remediation for one delivery. `None` when the signal is none of its business, or the rule is not for
+    /// it.
+    #[doc(hidden)]
+    fn run<'a>(
+        &'a self,
+        engine: &'a Engine,
+        delivery: &'a Delivery,
+    ) -> Pin<Box<dyn Future<Output = Option<Outcome>> + Send + 'a>>;
+}
+
+impl<R: Remediation> AnyRemediation for R {
+    fn name(&self) -> &'static str {
+        Remediation::name(self)
+    }
+
+    fn tags(&self) -> &'static [TagKey] {
+        Remediation::tags(self)
+    }
+
+    fn operations(&self) -> &'static [Operation] {
+        Remediation::operations(self)
+    }
+
+    fn listens(&self, signal: &Signal) -> bool {
+        !matches!(self.listen(signal), Heard::Nothing)
+    }
+
+    fn run<'a>(
+        &'a self,
+        engine: &'a Engine,
+        delivery: &'a Delivery,
+    ) -> Pin<Box<dyn Future<Output = Option<Outcome>> + Send + 'a>> {
+        Box::pin(engine.remediate(self, delivery))
+    }
+}
+
+/// A Lambda function: its name and its remediations.
+#[derive(Clone, Copy)]
+pub struct Function {
+    /// The crate's and the function's name: `security-groups`.
+    pub name: &'static str,
+    /// What it takes back.
+    pub remediations: &'static [&'static dyn AnyRemediation],
+}
+
+impl std::fmt::Debug for Function {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Function").field("name", &self.name).field("remediations", &self.names()).finish()
+    }
+}
+
+impl Function {
+    /// The names of its remediations.
+    pub fn names(&self) -> Vec<&'static str> {
+        self.remediations.iter().map(|remediation| remediation.name()).collect()
+    }
+
+    /// The tags that a rule of this function may carry.
+    pub fn known_tags(&self) -> Vec<TagKey> {
+        let own = self.remediations.iter().flat_map(|remediation| remediation.tags().iter().copied());
+        rescind::settings::COMMON.iter().copied().chain(own).collect()
+    }
+
+    /// Checks the tags of a rule as the function itself would, so that a mistake is found before a deployment.
+    ///
+    /// # Errors
+    /// [`SettingsError`], which names the tag.
+    pub fn check_tags(&self, tags: &Tags) -> Result<Settings, SettingsError> {
+        tags.check(&self.known_tags())?;
+        Settings::parse(tags, &self.names())
+    }
+}

@@ -1,0 +1,110 @@
+//! Lambda's side: how a function is started, and how its answers and errors look.
+
+use std::time::Duration;
+
+use lambda_runtime::{Diagnostic, LambdaEvent, service_fn, tracing as lambda_tracing};
+use rescind::{Answer, Outcome, SignalError, Status};
+use serde_json::Value;
+use serde_json::value::RawValue;
+use tracing::error;
+
+use crate::clock;
+use crate::engine::Engine;
+use crate::environment::Environment;
+use crate::metrics;
+use crate::remediation::Function;
+
+/// Kept back from the function's time-out, so that running out of time is told and not just cut off.
+const RESERVE: Duration = Duration::from_secs(2);
+
+/// Runs a function until Lambda ends it. The whole of `main`.
+///
+/// # Errors
+/// When Lambda's runtime API can't be reached.
+pub async fn run(function: Function) -> Result<(), lambda_runtime::Error> {
+    lambda_tracing::init_default_subscriber();
+    let engine = Engine::new(function, Environment::read());
+    let engine = &*Box::leak(Box::new(engine));
+    lambda_runtime::run(service_fn(move |event: LambdaEvent<Box<RawValue>>| async move {
+        let left = event.context.deadline().duration_since(clock::system_now()).unwrap_or_default();
+        let answer = tokio::time::timeout(left.saturating_sub(RESERVE), handle(engine, function, event.payload.get()));
+        answer.await.unwrap_or(Err(HandlerError::OutOfTime))
+    }))
+    .await
+}
+
+/// Decodes the input and runs the remediations that listen to it.
+async fn handle(engine: &Engine, function: Function, payload: &str) -> Result<Answer, HandlerError> {
+    let delivery = serde_json::from_str::<Value>(payload)
+        .map_err(|problem| HandlerError::NotJson(problem.to_string()))
+        .and_then(|input| rescind::signal::decode(input).map_err(HandlerError::Malformed))
+        .inspect_err(|problem| {
+            error!("{problem}");
+            if let Err(problem) = metrics::count_malformed(&mut std::io::stdout().lock()) {
+                error!("the malformed event was not counted: {problem}");
+            }
+        })?;
+    let outcomes = engine.run(&delivery).await;
+    if outcomes.is_empty() {
+        return Err(HandlerError::NotOurs {
+            function: function.name,
+            what: format!("{} `{}`", delivery.signal.source(), rescind::text::clean(delivery.signal.name(), 100)),
+        });
+    }
+    let answer = Answer { outcomes };
+    if answer.outcomes.iter().any(|outcome| outcome.status == Status::Failed) {
+        return Err(HandlerError::Failed(answer));
+    }
+    Ok(answer)
+}
+
+/// Why an invocation ends as an error, so that Lambda tries again and then keeps the event in the dead-letter queue.
+#[derive(Debug, thiserror::Error)]
+enum HandlerError {
+    #[error("the input is no JSON that can be read: {0}")]
+    NotJson(String),
+    #[error("{0}")]
+    Malformed(SignalError),
+    #[error("no remediation of `{function}` that the rule is for listens to {what}")]
+    NotOurs { function: &'static str, what: String },
+    #[error("{}", told(.0))]
+    Failed(Answer),
+    #[error("the function's time ran out; the next delivery goes on where this one stopped")]
+    OutOfTime,
+}
+
+/// The failed outcomes in a line each.
+fn told(answer: &Answer) -> String {
+    let line = |outcome: &Outcome| {
+        format!("{} of {}: {} (outcome {})", outcome.remediation, outcome.resource.id, outcome.reason, outcome.id)
+    };
+    answer.outcomes.iter().filter(|outcome| outcome.status == Status::Failed).map(line).collect::<Vec<_>>().join("; ")
+}
+
+impl From<HandlerError> for Diagnostic {
+    fn from(error: HandlerError) -> Self {
+        let error_type = match &error {
+            HandlerError::NotJson(_) | HandlerError::Malformed(_) => "Rescind.MalformedEvent",
+            HandlerError::NotOurs { .. } => "Rescind.NotOurs",
+            HandlerError::Failed(_) => "Rescind.Failed",
+            HandlerError::OutOfTime => "Rescind.OutOfTime",
+        };
+        Self { error_type: error_type.to_owned(), error_message: error.to_string() }
+    }
+}
+
+/// What a function answers to `input` by the event alone: no AWS call is made, and nothing is changed. `settings` are the
+/// variables of the environment that stand for tags, such as `RESCIND_PORTS`.
+///
+/// # Errors
+/// As the function itself: a sentence that says what is wrong with the input.
+pub async fn replay(
+    function: Function,
+    settings: std::collections::BTreeMap<String, String>,
+    own_roles: Vec<String>,
+    input: Value,
+) -> Result<Answer, String> {
+    let environment = Environment { own_roles, from_event_alone: true, settings, ..Environment::default() };
+    let engine = Engine::new(function, environment);
+    handle(&engine, function, &input.to_string()).await.map_err(|error| error.to_string())
+}

@@ -1,0 +1,467 @@
+//! What the owner wants: the tags of the rule that fired, typed and checked.
+//!
+//! Everything fails closed and aloud: an unknown `rescind:` tag or a value that does not parse is an error that names
+//! the tag, and never leads to a change.
+//!
+//! EventBridge allows letters, digits, spaces and `+ - = . _ : / @` in tag values, at most 256 characters of them
+//! (Amazon EventBridge user guide, *Tagging*), so lists are separated by spaces, and a long list goes on in
+//! `rescind:<key>.2`, `.3` and so on.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use chrono::{DateTime, NaiveDate, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::arn::{self, Arn};
+use crate::text::clean;
+
+/// What every tag of ours begins with.
+pub const PREFIX: &str = "rescind:";
+
+/// How far Rescind goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// Nothing is judged.
+    Off,
+    /// Everything but the changing calls, which are shown instead.
+    #[default]
+    DryRun,
+    /// The plan is kept and told, and waits for a person.
+    Approve,
+    /// The change is taken back.
+    Enforce,
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Off => "off",
+            Self::DryRun => "dry-run",
+            Self::Approve => "approve",
+            Self::Enforce => "enforce",
+        })
+    }
+}
+
+/// A tag that a rule may carry: the key after `rescind:`, and what the manual says of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TagKey {
+    /// The key without the prefix: `ports`.
+    pub key: &'static str,
+    /// Whether the value is a list that may go on in `.2`, `.3` …
+    pub list: bool,
+    /// What the value is.
+    pub value: &'static str,
+    /// What holds without the tag.
+    pub default: &'static str,
+}
+
+/// The tags that every remediation understands.
+pub const COMMON: &[TagKey] = &[
+    TagKey { key: "mode", list: false, value: "`off`, `dry-run` or `enforce`", default: "`dry-run`" },
+    TagKey {
+        key: "remediation",
+        list: true,
+        value: "names of remediations",
+        default: "all of the function's that fit the signal",
+    },
+    TagKey {
+        key: "exempt-tag",
+        list: false,
+        value: "`key` or `key=value`: a resource with this tag is left alone; a tag value that is a date ends the exemption with that day (UTC)",
+        default: "`rescind:exempt`",
+    },
+    TagKey {
+        key: "exempt-principals",
+        list: true,
+        value: "ARNs of roles or users whose changes are left alone; one that ends in `/` covers the path below it",
+        default: "nobody",
+    },
+    TagKey {
+        key: "trusted-accounts",
+        list: true,
+        value: "ids of accounts that are no strangers",
+        default: "only the own account",
+    },
+];
+
+/// Why settings can't be used. The message names the tag.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SettingsError {
+    /// A key that begins with our prefix and is none of ours.
+    #[error("the tag `{tag}` is none that Rescind knows; known are {known}")]
+    Unknown {
+        /// The whole key.
+        tag: String,
+        /// The keys that may stand here.
+        known: String,
+    },
+    /// A value that does not parse.
+    #[error("the tag `{tag}` is `{found}`: expected {expected}")]
+    Value {
+        /// The whole key.
+        tag: String,
+        /// The value, or the part of it that does not parse.
+        found: String,
+        /// What was expected.
+        expected: String,
+    },
+    /// The tags could not be read.
+    #[error("the settings could not be read: {0}")]
+    Unreadable(String),
+}
+
+impl SettingsError {
+    /// The error for a value of a tag.
+    pub fn value(key: &str, found: &str, expected: impl Into<String>) -> Self {
+        Self::Value { tag: format!("{PREFIX}{key}"), found: clean(found, 100), expected: expected.into() }
+    }
+}
+
+/// The `rescind:` tags of a rule, by their keys without the prefix.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tags(BTreeMap<String, String>);
+
+impl Tags {
+    /// Takes the tags that begin with our prefix; others are none of our business.
+    pub fn of_rule<K: AsRef<str>, V: Into<String>>(tags: impl IntoIterator<Item = (K, V)>) -> Self {
+        let ours = tags.into_iter().filter_map(|(key, value)| {
+            let key = key.as_ref().strip_prefix(PREFIX)?.to_owned();
+            Some((key, value.into()))
+        });
+        Self(ours.collect())
+    }
+
+    /// Takes settings from an environment: `RESCIND_EXEMPT_TAG` stands for `rescind:exempt-tag` and
+    /// `RESCIND_ALLOWED_CIDRS_2` for `rescind:allowed-cidrs.2`. Variables that stand for none of `known` are left
+    /// out.
+    pub fn of_environment(variables: &BTreeMap<String, String>, known: &[TagKey]) -> Self {
+        let mut tags = BTreeMap::new();
+        for tag in known {
+            let name = format!("RESCIND_{}", tag.key.to_ascii_uppercase().replace('-', "_"));
+            for (variable, value) in variables {
+                let rest = variable.strip_prefix(name.as_str());
+                match rest {
+                    Some("") => drop(tags.insert(tag.key.to_owned(), value.clone())),
+                    Some(rest) if tag.list && is_continuation(rest, '_') => {
+                        drop(tags.insert(format!("{}{}", tag.key, rest.replace('_', ".")), value.clone()));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Self(tags)
+    }
+
+    /// These tags, with those of `other` in place of equal keys.
+    #[must_use]
+    pub fn overridden_by(mut self, other: Self) -> Self {
+        self.0.extend(other.0);
+        self
+    }
+
+    /// Checks that every key is one of `known`.
+    ///
+    /// # Errors
+    /// [`SettingsError::Unknown`] with the first key that is not.
+    pub fn check(&self, known: &[TagKey]) -> Result<(), SettingsError> {
+        let is_known = |key: &String| {
+            known.iter().any(|tag| {
+                key.strip_prefix(tag.key)
+                    .is_some_and(|rest| rest.is_empty() || (tag.list && is_continuation(rest, '.')))
+            })
+        };
+        match self.0.keys().find(|key| !is_known(key)) {
+            None => Ok(()),
+            Some(key) => Err(SettingsError::Unknown {
+                tag: format!("{PREFIX}{}", clean(key, 100)),
+                known: known.iter().map(|tag| format!("`{PREFIX}{}`", tag.key)).collect::<Vec<_>>().join(", "),
+            }),
+        }
+    }
+
+    /// The value of a key that is no list, trimmed.
+    pub fn one(&self, key: &str) -> Option<&str> {
+        self.0.get(key).map(|value| value.trim())
+    }
+
+    /// The elements of a list, those of `key.2`, `key.3` … included; `None` when there is no such tag at all.
+    pub fn list(&self, key: &str) -> Option<Vec<&str>> {
+        let mut parts: Vec<(u32, &str)> = self
+            .0
+            .iter()
+            .filter_map(|(name, value)| match name.strip_prefix(key)? {
+                "" => Some((1, value.as_str())),
+                rest if is_continuation(rest, '.') => Some((rest.get(1..)?.parse().ok()?, value.as_str())),
+                _ => None,
+            })
+            .collect();
+        parts.sort_unstable();
+        (!parts.is_empty()).then(|| parts.iter().flat_map(|(_, value)| value.split_whitespace()).collect())
+    }
+
+    /// As [`Tags::list`], each element parsed.
+    ///
+    /// # Errors
+    /// [`SettingsError::Value`] for an element that `parse` refuses, and for a list with nothing in it: an empty value
+    /// says neither "all" nor "none" clearly enough.
+    pub fn parsed_list<T>(
+        &self,
+        key: &str,
+        expected: &str,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Result<Option<Vec<T>>, SettingsError> {
+        let Some(words) = self.list(key) else {
+            return Ok(None);
+        };
+        if words.is_empty() {
+            return Err(SettingsError::value(key, "", expected));
+        }
+        words
+            .into_iter()
+            .map(|word| parse(word).ok_or_else(|| SettingsError::value(key, word, expected)))
+            .collect::<Result<_, _>>()
+            .map(Some)
+    }
+}
+
+/// Whether `rest` is `.2` to `.99` (or `_2` … in an environment).
+fn is_continuation(rest: &str, separator: char) -> bool {
+    rest.strip_prefix(separator).is_some_and(|digits| {
+        matches!(digits.len(), 1..=2)
+            && !digits.starts_with('0')
+            && digits.parse::<u32>().is_ok_and(|number| number >= 2)
+    })
+}
+
+/// What every remediation needs to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// How far to go.
+    pub mode: Mode,
+    /// The remediations that the rule is for; `None` for all that fit.
+    pub remediations: Option<Vec<String>>,
+    /// Which resources are left alone.
+    pub exempt_tag: ExemptTag,
+    /// Whose changes are left alone.
+    pub exempt_principals: Vec<PrincipalPattern>,
+    /// Accounts that are no strangers.
+    pub trusted_accounts: Vec<String>,
+}
+
+impl Settings {
+    /// Reads the common settings.
+    ///
+    /// `remediations` are the names that `rescind:remediation` may hold.
+    ///
+    /// # Errors
+    /// [`SettingsError`], which names the tag.
+    pub fn parse(tags: &Tags, remediations: &[&str]) -> Result<Self, SettingsError> {
+        let mode = match tags.one("mode") {
+            None | Some("dry-run") => Mode::DryRun,
+            Some("off") => Mode::Off,
+            Some("approve") => Mode::Approve,
+            Some("enforce") => Mode::Enforce,
+            Some(other) => {
+                return Err(SettingsError::value("mode", other, "`off`, `dry-run` or `enforce`"));
+            }
+        };
+        let names = format!("one of {}", remediations.join(", "));
+        let only =
+            tags.parsed_list("remediation", &names, |word| remediations.contains(&word).then(|| word.to_owned()))?;
+        let exempt_tag = match tags.one("exempt-tag") {
+            None => ExemptTag::default(),
+            Some(text) => ExemptTag::parse(text)
+                .ok_or_else(|| SettingsError::value("exempt-tag", text, "`key` or `key=value`"))?,
+        };
+        let principals = "ARNs of IAM roles or users, or one that ends in `/` for a path";
+        let exempt_principals = tags.parsed_list("exempt-principals", principals, PrincipalPattern::parse)?;
+        let trusted_accounts = tags.parsed_list("trusted-accounts", "account ids of twelve digits", |word| {
+            arn::is_account(word).then(|| word.to_owned())
+        })?;
+        Ok(Self {
+            mode,
+            remediations: only,
+            exempt_tag,
+            exempt_principals: exempt_principals.unwrap_or_default(),
+            trusted_accounts: trusted_accounts.unwrap_or_default(),
+        })
+    }
+}
+
+/// The tag that exempts a resource.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExemptTag {
+    key: String,
+    value: Option<String>,
+}
+
+impl Default for ExemptTag {
+    fn default() -> Self {
+        Self { key: "rescind:exempt".to_owned(), value: None }
+    }
+}
+
+/// What the tags of a resource say about an exemption.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Exemption {
+    /// No such tag, or one that says `false`.
+    None,
+    /// Exempt; the text says by what.
+    Exempt(String),
+    /// It was exempt until a day that is over; the text says so.
+    Ended(String),
+    /// The tag's value can't be understood: neither to be trusted nor to be overridden.
+    Unclear(String),
+}
+
+impl ExemptTag {
+    fn parse(text: &str) -> Option<Self> {
+        let (key, value) = match text.split_once('=') {
+            Some((key, value)) => (key.trim(), Some(value.trim())),
+            None => (text, None),
+        };
+        (!key.is_empty() && value != Some("")).then(|| Self { key: key.to_owned(), value: value.map(str::to_owned) })
+    }
+
+    /// What the `tags` of a resource say at `now`.
+    pub fn applies<'a>(&self, tags: impl IntoIterator<Item = (&'a str, &'a str)>, now: DateTime<Utc>) -> Exemption {
+        let Some((_, value)) = tags.into_iter().find(|(key, _)| *key == self.key) else {
+            return Exemption::None;
+        };
+        let value = value.trim();
+        let tag = format!("the tag `{}={}`", clean(&self.key, 128), clean(value, 60));
+        if let Some(wanted) = &self.value {
+            return if value == wanted { Exemption::Exempt(tag) } else { Exemption::None };
+        }
+        if let Ok(last_day) = NaiveDate::parse_from_str(value, "%Y-%m-%d") {
+            return if now.date_naive() <= last_day {
+                Exemption::Exempt(format!("{tag}, which ends with that day"))
+            } else {
+                Exemption::Ended(format!("{tag} has ended"))
+            };
+        }
+        if looks_like_a_date(value) {
+            return Exemption::Unclear(format!("{tag} looks like a date and is none: expected `YYYY-MM-DD`"));
+        }
+        if ["false", "no", "off", "0"].iter().any(|no| value.eq_ignore_ascii_case(no)) {
+            return Exemption::None;
+        }
+        Exemption::Exempt(tag)
+    }
+}
+
+fn looks_like_a_date(value: &str) -> bool {
+    let is_digit_or_separator = |c: char| c.is_ascii_digit() || matches!(c, '-' | '/' | '.');
+    value.len() >= 6 && value.starts_with(|c: char| c.is_ascii_digit()) && value.chars().all(is_digit_or_separator)
+        || value.get(..5).is_some_and(|start| start.ends_with('-') && start.bytes().take(4).all(|b| b.is_ascii_digit()))
+}
+
+/// A principal, or all below a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PrincipalPattern(String);
+
+impl PrincipalPattern {
+    fn parse(text: &str) -> Option<Self> {
+        let arn = Arn::parse(text)?;
+        let is_principal = arn.service() == "iam"
+            && arn::is_account(arn.account())
+            && (arn.resource() == "root" || ["role/", "user/"].iter().any(|kind| arn.resource().starts_with(kind)));
+        is_principal.then(|| Self(text.to_owned()))
+    }
+
+    /// Whether `principal`, the ARN of a role or user, is meant.
+    pub fn covers(&self, principal: &str) -> bool {
+        if self.0.ends_with('/') { principal.starts_with(&self.0) } else { principal == self.0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tags(pairs: &[(&str, &str)]) -> Tags {
+        Tags::of_rule(pairs.iter().copied())
+    }
+
+    fn parse(pairs: &[(&str, &str)]) -> Result<Settings, SettingsError> {
+        Settings::parse(&tags(pairs), &["open-security-group-ingress"])
+    }
+
+    fn at(text: &str) -> DateTime<Utc> {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn without_tags_nothing_is_changed() {
+        assert_eq!(parse(&[]).unwrap().mode, Mode::DryRun);
+    }
+
+    #[test]
+    fn unknown_keys_and_bad_values_name_the_tag() {
+        let unknown = tags(&[("rescind:modus", "enforce"), ("team", "web")]).check(COMMON).unwrap_err();
+        assert!(unknown.to_string().contains("`rescind:modus`"), "{unknown}");
+        for (key, value) in [
+            ("mode", "Enforce!"),
+            ("mode", ""),
+            ("remediation", "open-everything"),
+            ("remediation", " "),
+            ("exempt-tag", "=x"),
+            ("exempt-principals", "alice"),
+            ("exempt-principals", "arn:aws:iam::111122223333:policy/x"),
+            ("trusted-accounts", "1234"),
+        ] {
+            let key = format!("rescind:{key}");
+            let error = parse(&[(&key, value)]).unwrap_err();
+            assert!(error.to_string().contains(&format!("`{key}`")), "{error}");
+        }
+    }
+
+    #[test]
+    fn lists_go_on_in_numbered_tags_and_in_their_order() {
+        let tags = tags(&[("rescind:x.10", "d"), ("rescind:x", "a b"), ("rescind:x.2", "c")]);
+        assert_eq!(tags.list("x"), Some(vec!["a", "b", "c", "d"]));
+        let known = [TagKey { key: "x", list: true, value: "", default: "" }];
+        assert_eq!(tags.check(&known), Ok(()));
+        for bad in ["x.1", "x.02", "x.2.3", "x.a", "x.", "x.100", "xy"] {
+            assert!(Tags::of_rule([(format!("rescind:{bad}"), "")]).check(&known).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_environment_speaks_as_tags_do() {
+        let variables =
+            [("RESCIND_MODE", "off"), ("RESCIND_TRUSTED_ACCOUNTS_2", "x"), ("RESCIND_BUS", "b"), ("PATH", "p")];
+        let variables = variables.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+        let expected = tags(&[("rescind:mode", "off"), ("rescind:trusted-accounts.2", "x")]);
+        assert_eq!(Tags::of_environment(&variables, COMMON), expected);
+    }
+
+    #[test]
+    fn an_exemption_ends_with_its_day() {
+        let tag = ExemptTag::default();
+        let value = |value, now| tag.applies([("rescind:exempt", value)], at(now));
+        assert!(matches!(value("2026-12-31", "2026-12-31T23:59:59Z"), Exemption::Exempt(_)));
+        assert!(matches!(value("2026-12-31", "2027-01-01T00:00:00Z"), Exemption::Ended(_)));
+        assert!(matches!(value("2026-13-31", "2026-12-31T00:00:00Z"), Exemption::Unclear(_)));
+        assert!(matches!(value("31.12.2026", "2026-12-31T00:00:00Z"), Exemption::Unclear(_)));
+        assert!(matches!(value("2026-12-31x", "2026-12-31T00:00:00Z"), Exemption::Unclear(_)));
+        assert!(matches!(value("", "2026-12-31T00:00:00Z"), Exemption::Exempt(_)));
+        assert_eq!(value("false", "2026-12-31T00:00:00Z"), Exemption::None);
+        let own = ExemptTag::parse("env=sandbox").unwrap();
+        assert!(matches!(own.applies([("env", "sandbox")], at("2026-12-31T00:00:00Z")), Exemption::Exempt(_)));
+        assert_eq!(own.applies([("env", "prod")], at("2026-12-31T00:00:00Z")), Exemption::None);
+    }
+
+    #[test]
+    fn a_principal_is_compared_whole_and_a_path_only_when_it_ends_in_a_slash() {
+        let role = "arn:aws:iam::111122223333:role/deploy";
+        assert!(PrincipalPattern::parse(role).unwrap().covers(role));
+        assert!(!PrincipalPattern::parse(role).unwrap().covers("arn:aws:iam::111122223333:role/deploy-evil"));
+        let path = PrincipalPattern::parse("arn:aws:iam::111122223333:role/ci/").unwrap();
+        assert!(path.covers("arn:aws:iam::111122223333:role/ci/terraform"));
+        assert!(!path.covers("arn:aws:iam::111122223333:role/cifake"));
+    }
+}

@@ -1,0 +1,279 @@
+//! Which rules of a group let a forbidden source reach a guarded port.
+//!
+//! Without a list of allowed ranges, a source is the world when it is public and wider than may stand, or when the
+//! sources of all rules for a port together cover that much. With a list, whatever is not inside it is forbidden.
+//! Another group is forbidden when it belongs to a stranger.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use ipnet::IpNet;
+use rescind::addresses::{AddressSet, Widest};
+
+use crate::rule::{Protocol, Rule, Source};
+
+/// A guarded port range or protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Guarded {
+    /// Ports of TCP or UDP.
+    Ports {
+        /// [`Protocol::Tcp`] or [`Protocol::Udp`].
+        protocol: Protocol,
+        /// The first port.
+        first: u16,
+        /// The last port.
+        last: u16,
+    },
+    /// A protocol without ports.
+    Protocol(Protocol),
+    /// Everything.
+    All,
+}
+
+impl Guarded {
+    /// Reads `22` (TCP), `20-25`, `tcp/22`, `udp/3389`, `icmp`, `icmpv6` or `all`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (protocol, ports) = match text {
+            "all" => return Some(Self::All),
+            "icmp" => return Some(Self::Protocol(Protocol::Icmp)),
+            "icmpv6" => return Some(Self::Protocol(Protocol::Icmpv6)),
+            _ => match text.split_once('/') {
+                Some(("tcp", ports)) => (Protocol::Tcp, ports),
+                Some(("udp", ports)) => (Protocol::Udp, ports),
+                Some(_) => return None,
+                None => (Protocol::Tcp, text),
+            },
+        };
+        let (first, last) = ports.split_once('-').unwrap_or((ports, ports));
+        let port =
+            |digits: &str| digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse::<u16>().ok()).flatten();
+        let (first, last) = (port(first)?, port(last)?);
+        (first <= last).then_some(Self::Ports { protocol, first, last })
+    }
+
+    /// The parts of this that are judged one by one, given the protocols that the group's rules name.
+    fn parts(self, protocols: &BTreeSet<Protocol>) -> Vec<(Protocol, u16, u16)> {
+        match self {
+            Self::Ports { protocol, first, last } => vec![(protocol, first, last)],
+            Self::Protocol(protocol) => vec![(protocol, 0, 0)],
+            Self::All => {
+                let always = [Protocol::Tcp, Protocol::Udp, Protocol::Icmp, Protocol::Icmpv6];
+                let named = protocols.iter().copied().filter(|protocol| *protocol != Protocol::All);
+                let all: BTreeSet<Protocol> = always.into_iter().chain(named).collect();
+                all.into_iter().map(|protocol| (protocol, 0, u16::MAX)).collect()
+            }
+        }
+    }
+}
+
+impl fmt::Display for Guarded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ports { protocol, first, last } if first == last => write!(f, "{protocol}/{first}"),
+            Self::Ports { protocol, first, last } => write!(f, "{protocol}/{first}-{last}"),
+            Self::Protocol(protocol) => write!(f, "{protocol}"),
+            Self::All => f.write_str("anything"),
+        }
+    }
+}
+
+/// Who may reach what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    /// What is guarded.
+    pub guarded: Vec<Guarded>,
+    /// The only ranges that may reach it, when there is such a list.
+    pub allowed: Option<AddressSet>,
+    /// The prefix lists that may reach it whatever is in them.
+    pub allowed_lists: BTreeSet<String>,
+    /// How wide a public source may be, when there is no list.
+    pub widest: Widest,
+    /// Accounts whose groups are no strangers', the own one included.
+    pub known_accounts: BTreeSet<String>,
+}
+
+/// The ranges of managed prefix lists, or why one could not be read.
+pub type PrefixLists = BTreeMap<String, Result<Vec<IpNet>, String>>;
+
+/// Why a rule is forbidden.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Why {
+    /// Its source is public and too wide.
+    World,
+    /// Its source, put together with others, is.
+    Together,
+    /// Its source is outside of the allowed ranges.
+    NotAllowed,
+    /// Its source is a group of an account that is not known.
+    Stranger,
+}
+
+/// A rule that lets a forbidden source reach something guarded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offence {
+    /// The rule.
+    pub rule: Rule,
+    /// Why it is forbidden.
+    pub why: Why,
+    /// What guarded things it opens: `tcp/22`.
+    pub opens: Vec<String>,
+}
+
+/// What [`judge`] finds.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Findings {
+    /// The forbidden rules among those that may be taken back, in the order of the rules.
+    pub offences: Vec<Offence>,
+    /// Prefix lists that would have to be read to be sure, and why they could not be.
+    pub unread: Vec<(String, String)>,
+}
+
+/// Finds the forbidden rules.
+///
+/// `is_suspect` tells the rules that may be found forbidden: those of the change, or all of them. The others only count
+/// when sources are put together.
+pub fn judge(rules: &[Rule], is_suspect: impl Fn(&Rule) -> bool, policy: &Policy, lists: &PrefixLists) -> Findings {
+    let ingress: Vec<&Rule> = rules.iter().filter(|rule| !rule.is_egress).collect();
+    let protocols: BTreeSet<Protocol> = ingress.iter().map(|rule| rule.protocol).collect();
+    let mut findings = Findings::default();
+    let mut found: BTreeMap<usize, (Why, Vec<String>)> = BTreeMap::new();
+    for guarded in &policy.guarded {
+        for (protocol, first, last) in guarded.parts(&protocols) {
+            let mut left = Vec::new();
+            for (index, rule) in ingress.iter().enumerate() {
+                let Some(ports) = rule.overlap(protocol, first, last) else { continue };
+                match policy.forbids(&rule.source, lists) {
+                    Ok(Some(why)) if is_suspect(rule) => note(&mut found, index, why, protocol, ports),
+                    Ok(None) => left.push((index, ports)),
+                    Err(unread) if is_suspect(rule) && !findings.unread.contains(&unread) => {
+                        findings.unread.push(unread);
+                    }
+                    Ok(Some(_)) | Err(_) => {}
+                }
+            }
+            if policy.allowed.is_none() {
+                for (index, ports) in together(&ingress, &left, &is_suspect, policy, lists) {
+                    note(&mut found, index, Why::Together, protocol, ports);
+                }
+            }
+        }
+    }
+    for (index, (why, opens)) in found {
+        if let Some(rule) = ingress.get(index) {
+            findings.offences.push(Offence { rule: (*rule).clone(), why, opens });
+        }
+    }
+    findings
+}
+
+fn note(
+    found: &mut BTreeMap<usize, (Why, Vec<String>)>,
+    index: usize,
+    why: Why,
+    protocol: Protocol,
+    (first, last): (u16, u16),
+) {
+    let text = match protocol {
+        Protocol::Tcp | Protocol::Udp if first == last => format!("{protocol}/{first}"),
+        Protocol::Tcp | Protocol::Udp => format!("{protocol}/{first}-{last}"),
+        _ => protocol.to_string(),
+    };
+    let entry = found.entry(index).or_insert_with(|| (why, Vec::new()));
+    entry.0 = entry.0.min(why);
+    if !entry.1.contains(&text) {
+        entry.1.push(text);
+    }
+}
+
+/// The suspects among `candidates`, none of which is forbidden alone, that have to go so that the sources for each port
+/// do not cover too much together: the widest first, and no more than needed.
+fn together(
+    rules: &[&Rule],
+    candidates: &[(usize, (u16, u16))],
+    is_suspect: &impl Fn(&Rule) -> bool,
+    policy: &Policy,
+    lists: &PrefixLists,
+) -> Vec<(usize, (u16, u16))> {
+    let mut chosen: BTreeMap<usize, (u16, u16)> = BTreeMap::new();
+    // Between two neighbouring starts (or ends) of ranges every port is reached by the same rules.
+    let starts: BTreeSet<u16> =
+        candidates.iter().flat_map(|(_, (first, last))| [Some(*first), last.checked_add(1)]).flatten().collect();
+    for port in starts {
+        let mut here: Vec<(usize, (u16, u16), Vec<IpNet>)> = candidates
+            .iter()
+            .filter(|(index, (first, last))| (*first..=*last).contains(&port) && !chosen.contains_key(index))
+            .filter_map(|(index, ports)| Some((*index, *ports, ranges(&rules.get(*index)?.source, lists))))
+            .collect();
+        here.sort_by_key(|(index, _, nets)| (std::cmp::Reverse(widest_first(nets)), std::cmp::Reverse(*index)));
+        let covers_too_much = |here: &[(usize, (u16, u16), Vec<IpNet>)]| {
+            let nets: Vec<IpNet> = here.iter().flat_map(|(_, _, nets)| nets.iter().copied()).collect();
+            policy.widest.is_exceeded_by_all(&nets)
+        };
+        while covers_too_much(&here) {
+            let suspect = |(index, _, nets): &(usize, (u16, u16), Vec<IpNet>)| {
+                nets.iter().any(rescind::addresses::is_public) && rules.get(*index).is_some_and(|rule| is_suspect(rule))
+            };
+            let Some(position) = here.iter().position(suspect) else { break };
+            let (index, ports, _) = here.remove(position);
+            chosen.insert(index, ports);
+        }
+    }
+    chosen.into_iter().collect()
+}
+
+/// How much ranges cover, for sorting: the number of addresses of IPv4, and of IPv6 in its own much larger measure.
+fn widest_first(nets: &[IpNet]) -> u8 {
+    nets.iter()
+        .map(|net| 128_u8.saturating_sub(net.prefix_len().saturating_mul(128 / net.max_prefix_len())))
+        .max()
+        .unwrap_or(0)
+}
+
+fn ranges(source: &Source, lists: &PrefixLists) -> Vec<IpNet> {
+    match source {
+        Source::Cidr(net) => vec![*net],
+        Source::PrefixList(id) => lists.get(id).and_then(|list| list.clone().ok()).unwrap_or_default(),
+        Source::Group { .. } => Vec::new(),
+    }
+}
+
+impl Policy {
+    /// This policy with the accounts that are no strangers.
+    #[must_use]
+    pub fn with_known_accounts(&self, own: &str, trusted: &[String]) -> Self {
+        let known_accounts = trusted.iter().cloned().chain([own.to_owned()]).collect();
+        Self { known_accounts, ..self.clone() }
+    }
+
+    /// Whether a source is forbidden by itself. The error names a prefix list that could not be read.
+    fn forbids(&self, source: &Source, lists: &PrefixLists) -> Result<Option<Why>, (String, String)> {
+        match source {
+            Source::Cidr(net) => Ok(self.forbids_range(net)),
+            Source::Group { account: None, .. } => Ok(None),
+            Source::Group { account: Some(account), .. } => {
+                Ok((!self.known_accounts.contains(account)).then_some(Why::Stranger))
+            }
+            Source::PrefixList(id) if self.allowed_lists.contains(id) => Ok(None),
+            Source::PrefixList(id) => match lists.get(id) {
+                Some(Ok(nets)) => Ok(self.forbids_list(nets)),
+                Some(Err(problem)) => Err((id.clone(), problem.clone())),
+                None => Err((id.clone(), "it was not read".to_owned())),
+            },
+        }
+    }
+
+    fn forbids_range(&self, net: &IpNet) -> Option<Why> {
+        match &self.allowed {
+            Some(allowed) => (!allowed.contains(net)).then_some(Why::NotAllowed),
+            None => self.widest.is_exceeded_by(net).then_some(Why::World),
+        }
+    }
+
+    fn forbids_list(&self, nets: &[IpNet]) -> Option<Why> {
+        let one = nets.iter().find_map(|net| self.forbids_range(net));
+        one.or_else(|| (self.allowed.is_none() && self.widest.is_exceeded_by_all(nets)).then_some(Why::World))
+    }
+}
+
+#[cfg(test)]
+mod tests;
