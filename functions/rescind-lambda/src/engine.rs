@@ -158,11 +158,13 @@ impl Engine {
             outcome = json,
             "outcome"
         );
+        if self.environment.from_event_alone {
+            return;
+        }
         if let Err(problem) = metrics::count_outcome(outcome, &mut std::io::stdout().lock()) {
             error!(outcome_id = outcome.id, "the outcome was not counted: {problem}");
         }
         if let Some(bus) = &self.environment.bus
-            && !self.environment.from_event_alone
             && let Err(problem) = bus::publish(&self.aws, bus, outcome).await
         {
             error!(outcome_id = outcome.id, "the outcome was not published: {problem}");

@@ -28,7 +28,7 @@ pub async fn run(function: Function) -> Result<(), lambda_runtime::Error> {
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Box<RawValue>>| async move {
         let left = event.context.deadline().duration_since(clock::system_now()).unwrap_or_default();
         let answer = tokio::time::timeout(left.saturating_sub(RESERVE), handle(engine, function, event.payload.get()));
-        answer.await.unwrap_or(Err(HandlerError::OutOfTime))
+        answer.await.unwrap_or(Err(HandlerError::OutOfTime)).inspect_err(complain)
     }))
     .await
 }
@@ -37,13 +37,7 @@ pub async fn run(function: Function) -> Result<(), lambda_runtime::Error> {
 async fn handle(engine: &Engine, function: Function, payload: &str) -> Result<Answer, HandlerError> {
     let delivery = serde_json::from_str::<Value>(payload)
         .map_err(|problem| HandlerError::NotJson(problem.to_string()))
-        .and_then(|input| rescind::signal::decode(input).map_err(HandlerError::Malformed))
-        .inspect_err(|problem| {
-            error!("{problem}");
-            if let Err(problem) = metrics::count_malformed(&mut std::io::stdout().lock()) {
-                error!("the malformed event was not counted: {problem}");
-            }
-        })?;
+        .and_then(|input| rescind::signal::decode(input).map_err(HandlerError::Malformed))?;
     let outcomes = engine.run(&delivery).await;
     if outcomes.is_empty() {
         return Err(HandlerError::NotOurs {
@@ -56,6 +50,16 @@ async fn handle(engine: &Engine, function: Function, payload: &str) -> Result<An
         return Err(HandlerError::Failed(answer));
     }
     Ok(answer)
+}
+
+/// Logs why an invocation ends as an error, and counts inputs that could not be read.
+fn complain(problem: &HandlerError) {
+    error!("{problem}");
+    if matches!(problem, HandlerError::NotJson(_) | HandlerError::Malformed(_))
+        && let Err(problem) = metrics::count_malformed(&mut std::io::stdout().lock())
+    {
+        error!("the malformed event was not counted: {problem}");
+    }
 }
 
 /// Why an invocation ends as an error, so that Lambda tries again and then keeps the event in the dead-letter queue.

@@ -1,0 +1,65 @@
+# Needs Rust, and Python 3.11 or newer. Everything else goes into .venv.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+# The checks of `test` come one after the other, whatever -j says.
+.NOTPARALLEL:
+
+# The first that really runs: a shim may stand for a version that is not installed.
+PYTHON ?= $(firstword $(foreach python,python3.11 python3,$(if $(shell $(python) -c 'print(1)' 2>/dev/null),$(python))))
+VENV := .venv
+STAMP := $(VENV)/.installed
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+FUNCTIONS := security-groups
+# Of the packages that `build` makes: arm64 or x86_64. `sam build` goes by the template's parameter instead.
+ARCHITECTURE ?= $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
+
+# cargo finds `cargo lambda` here.
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+export SAM_CLI_TELEMETRY := 0
+# cfn-lint and sam want to know a Region, though they call nobody.
+export AWS_DEFAULT_REGION ?= us-east-1
+
+.PHONY: help setup demo test lint build watch clean
+
+help: ## Show this list
+	@sed -n 's/^\([a-z]*\):.* ## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 10
+
+setup: $(STAMP) ## Install the tools into .venv
+
+$(STAMP): requirements.txt
+	$(if $(PYTHON),,$(error Python 3.11 or newer is needed))
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+demo: setup ## Open a security group on an AWS emulator, and see it closed again
+	cargo build --workspace --bins
+	@$(TARGET)/debug/demo
+
+lint: setup ## Format and templates: the quick checks
+	cargo fmt --all --check
+	cfn-lint template.yaml
+	sam validate --lint
+
+test: lint ## All checks and tests
+	cargo clippy --workspace --all-targets -- -D warnings
+	cargo build --workspace --bins
+	@# Each test program counts for itself; the last line is their sum.
+	@status=0; cargo test --workspace --no-fail-fast | tee $(TARGET)/test.log || status=$$?; \
+	awk '/^test result:/ { passed += $$4; failed += $$6; skipped += $$8 } \
+		END { printf "%d passed, %d failed, %d skipped\n", passed, failed, skipped }' $(TARGET)/test.log; \
+	exit $$status
+
+build: setup ## Package the functions for Lambda, as target/lambda/*/bootstrap.zip
+	cargo lambda build --release --output-format zip $(if $(filter arm64,$(ARCHITECTURE)),--arm64,--x86-64) \
+		$(addprefix --bin ,$(FUNCTIONS))
+
+watch: setup ## Run the functions for `cargo lambda invoke`
+	cargo lambda watch
+
+clean: ## Remove what was built and installed
+	cargo clean
+	rm -rf $(VENV) .aws-sam
