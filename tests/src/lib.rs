@@ -1,1 +1,28 @@
+//! What the end-to-end tests and the demo stand on: an emulator of AWS with the real template deployed to it, the real
+//! function under `cargo lambda`, a proxy between the two that records every call and can disturb it, and CloudTrail
+//! records made of what really happened.
 
+pub mod account;
+pub mod cloudtrail;
+pub mod delivery;
+pub mod emulator;
+pub mod function;
+pub mod http;
+pub mod process;
+pub mod proxy;
+pub mod schema;
+pub mod world;
+
+pub use account::Account;
+pub use emulator::Emulator;
+pub use function::{Function, FunctionError};
+pub use proxy::{Call, Fault, Proxy, When};
+pub use world::World;
+
+/// The Region of all tests.
+pub const REGION: &str = "us-east-1";
+
+/// The folder of the repository.
+pub fn repository() -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests stand in the repository").to_owned()
+}

@@ -16,6 +16,8 @@ use crate::remediation::Function;
 
 /// Kept back from the function's time-out, so that running out of time is told and not just cut off.
 const RESERVE: Duration = Duration::from_secs(2);
+/// The time that a function has when nobody says: the most that Lambda allows.
+const NO_DEADLINE: Duration = Duration::from_secs(900);
 
 /// Runs a function until Lambda ends it. The whole of `main`.
 ///
@@ -26,7 +28,8 @@ pub async fn run(function: Function) -> Result<(), lambda_runtime::Error> {
     let engine = Engine::new(function, Environment::read());
     let engine = &*Box::leak(Box::new(engine));
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Box<RawValue>>| async move {
-        let left = event.context.deadline().duration_since(clock::system_now()).unwrap_or_default();
+        // `cargo lambda watch` names a deadline in 1970. A deadline that has passed before the start is none.
+        let left = event.context.deadline().duration_since(clock::system_now()).unwrap_or(NO_DEADLINE);
         let answer = tokio::time::timeout(left.saturating_sub(RESERVE), handle(engine, function, event.payload.get()));
         answer.await.unwrap_or(Err(HandlerError::OutOfTime)).inspect_err(complain)
     }))

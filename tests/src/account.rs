@@ -1,0 +1,193 @@
+//! An account of the emulator, and what its people do there.
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_ec2::config::Credentials as SdkCredentials;
+use aws_sdk_ec2::types::{Filter, IpPermission, IpRange, Ipv6Range, SecurityGroupRule, Tag};
+
+use crate::REGION;
+use crate::emulator::{Credentials, Deployed, DeployedRule};
+
+/// An account, seen by its administrator.
+#[derive(Debug, Clone)]
+pub struct Account {
+    /// Its id.
+    pub id: String,
+    /// The emulator's port.
+    pub port: u16,
+    /// What is deployed to it.
+    pub deployed: Deployed,
+}
+
+impl Account {
+    /// The configuration of a client with these credentials.
+    pub fn config(&self, credentials: &Credentials) -> SdkConfig {
+        let keys = SdkCredentials::new(
+            &credentials.access_key_id,
+            &credentials.secret_access_key,
+            credentials.session_token.clone(),
+            None,
+            "tests",
+        );
+        SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new(REGION))
+            .endpoint_url(format!("http://127.0.0.1:{}", self.port))
+            .credentials_provider(aws_sdk_ec2::config::SharedCredentialsProvider::new(keys))
+            .sleep_impl(aws_sdk_ec2::config::SharedAsyncSleep::new(TokioSleep))
+            .build()
+    }
+
+    fn admin(&self) -> SdkConfig {
+        self.config(&self.deployed.admin)
+    }
+
+    /// The administrator's client of EC2.
+    pub fn ec2(&self) -> aws_sdk_ec2::Client {
+        aws_sdk_ec2::Client::new(&self.admin())
+    }
+
+    /// The administrator's client of EventBridge.
+    pub fn events(&self) -> aws_sdk_eventbridge::Client {
+        aws_sdk_eventbridge::Client::new(&self.admin())
+    }
+
+    /// The administrator's client of SQS.
+    pub fn sqs(&self) -> aws_sdk_sqs::Client {
+        aws_sdk_sqs::Client::new(&self.admin())
+    }
+
+    /// The administrator's client of DynamoDB.
+    pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
+        aws_sdk_dynamodb::Client::new(&self.admin())
+    }
+
+    /// The administrator's client of AWS Config.
+    pub fn config_service(&self) -> aws_sdk_config::Client {
+        aws_sdk_config::Client::new(&self.admin())
+    }
+
+    /// Credentials of a session of a role.
+    pub async fn assume(&self, role_arn: &str) -> Credentials {
+        let answer = aws_sdk_sts::Client::new(&self.admin())
+            .assume_role()
+            .role_arn(role_arn)
+            .role_session_name("function")
+            .send()
+            .await
+            .expect("the role can be assumed");
+        let credentials = answer.credentials().expect("a session has credentials");
+        Credentials {
+            access_key_id: credentials.access_key_id().to_owned(),
+            secret_access_key: credentials.secret_access_key().to_owned(),
+            session_token: Some(credentials.session_token().to_owned()),
+        }
+    }
+
+    /// A rule by its name in the template.
+    pub fn rule(&self, logical_id: &str) -> &DeployedRule {
+        let is_it = |rule: &&DeployedRule| rule.logical_id == logical_id;
+        self.deployed.rules.iter().find(is_it).unwrap_or_else(|| panic!("the template has a rule {logical_id}"))
+    }
+
+    /// Sets a tag of a rule.
+    pub async fn tag_rule(&self, logical_id: &str, key: &str, value: &str) {
+        let tag = aws_sdk_eventbridge::types::Tag::builder().key(key).value(value).build().expect("a tag");
+        self.events()
+            .tag_resource()
+            .resource_arn(&self.rule(logical_id).arn)
+            .tags(tag)
+            .send()
+            .await
+            .expect("the rule is tagged");
+    }
+
+    /// A new VPC.
+    pub async fn vpc(&self) -> String {
+        let answer = self.ec2().create_vpc().cidr_block("10.0.0.0/16").send().await.expect("a VPC");
+        answer.vpc().and_then(|vpc| vpc.vpc_id()).expect("a VPC has an id").to_owned()
+    }
+
+    /// A new security group without inbound rules, in a VPC of its own or in the one given.
+    pub async fn group(&self, name: &str, vpc: Option<&str>) -> String {
+        let vpc = match vpc {
+            Some(vpc) => vpc.to_owned(),
+            None => self.vpc().await,
+        };
+        let request = self.ec2().create_security_group().group_name(name).description(name).vpc_id(vpc);
+        request.send().await.expect("a group").group_id().expect("a group has an id").to_owned()
+    }
+
+    /// Adds inbound rules to a group, in one call, and returns them in the order of the request.
+    ///
+    /// The emulator answers with the rules of the last permission alone, so they are what the group has more than before.
+    pub async fn authorize(&self, group: &str, permissions: &[IpPermission]) -> Vec<SecurityGroupRule> {
+        let before = self.rules(group).await;
+        let request = self
+            .ec2()
+            .authorize_security_group_ingress()
+            .group_id(group)
+            .set_ip_permissions(Some(permissions.to_vec()));
+        request.send().await.expect("the rules are made");
+        let is_old = |id: Option<&str>| before.iter().any(|old| old.security_group_rule_id() == id);
+        let mut made = self.rules(group).await;
+        made.retain(|rule| !is_old(rule.security_group_rule_id()));
+        made.sort_by_key(|rule| place(permissions, rule));
+        made
+    }
+
+    /// All rules of a group, by id.
+    pub async fn rules(&self, group: &str) -> Vec<SecurityGroupRule> {
+        let filter = Filter::builder().name("group-id").values(group).build();
+        let answer =
+            self.ec2().describe_security_group_rules().filters(filter).send().await.expect("the rules can be read");
+        let mut rules = answer.security_group_rules().to_vec();
+        rules.sort_by(|a, b| a.security_group_rule_id().cmp(&b.security_group_rule_id()));
+        rules
+    }
+
+    /// Sets a tag of an EC2 resource.
+    pub async fn tag(&self, resource: &str, key: &str, value: &str) {
+        let tag = Tag::builder().key(key).value(value).build();
+        self.ec2().create_tags().resources(resource).tags(tag).send().await.expect("the resource is tagged");
+    }
+}
+
+/// Where a rule stands in the request that made it: the permission and, in it, the source.
+fn place(permissions: &[IpPermission], rule: &SecurityGroupRule) -> Option<(usize, usize)> {
+    permissions.iter().enumerate().find_map(|(index, permission)| {
+        let is_same = permission.ip_protocol() == rule.ip_protocol()
+            && (permission.ip_protocol() == Some("-1")
+                || (permission.from_port(), permission.to_port()) == (rule.from_port(), rule.to_port()));
+        let group = rule.referenced_group_info().and_then(|group| group.group_id());
+        let ranges = permission.ip_ranges().iter().map(|range| (range.cidr_ip(), rule.cidr_ipv4()));
+        let ranges_v6 = permission.ipv6_ranges().iter().map(|range| (range.cidr_ipv6(), rule.cidr_ipv6()));
+        let lists = permission.prefix_list_ids().iter().map(|list| (list.prefix_list_id(), rule.prefix_list_id()));
+        let groups = permission.user_id_group_pairs().iter().map(|pair| (pair.group_id(), group));
+        let mut sources = ranges.chain(ranges_v6).chain(lists).chain(groups);
+        let source = sources.position(|(asked, made)| asked.is_some() && asked == made)?;
+        is_same.then_some((index, source))
+    })
+}
+
+/// A permission for one range, IPv4 or IPv6: `permission("tcp", 22, 22, "0.0.0.0/0")`.
+///
+/// Its description has no space: the emulator encodes one as `+` when it computes a request's signature anew, the SDK as
+/// `%20`, and the call would be refused.
+pub fn permission(protocol: &str, from: i32, to: i32, range: &str) -> IpPermission {
+    let permission = IpPermission::builder().ip_protocol(protocol).from_port(from).to_port(to);
+    if range.contains(':') {
+        permission.ipv6_ranges(Ipv6Range::builder().cidr_ipv6(range).build()).build()
+    } else {
+        permission.ip_ranges(IpRange::builder().cidr_ip(range).description(format!("for-{range}")).build()).build()
+    }
+}
+
+/// Sleeps for the SDK's retries.
+#[derive(Debug)]
+struct TokioSleep;
+
+impl aws_sdk_ec2::config::AsyncSleep for TokioSleep {
+    fn sleep(&self, duration: std::time::Duration) -> aws_sdk_ec2::config::Sleep {
+        aws_sdk_ec2::config::Sleep::new(tokio::time::sleep(duration))
+    }
+}

@@ -1,0 +1,164 @@
+//! CloudTrail records (and AWS Config's events) of what really happened on the emulator, in EventBridge's envelope.
+//!
+//! Their shapes follow the AWS CloudTrail user guide, *CloudTrail record contents*, and real records.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use aws_sdk_ec2::types::SecurityGroupRule;
+use chrono::{SecondsFormat, Utc};
+use serde_json::{Value, json};
+
+use crate::REGION;
+
+/// Who makes a change.
+#[derive(Debug, Clone)]
+pub enum Who {
+    /// A session of a role, by the role's ARN.
+    Role(String),
+    /// An IAM user, by name.
+    User(String),
+    /// The account's root user.
+    Root,
+    /// CloudFormation, with a role.
+    CloudFormation(String),
+}
+
+impl Who {
+    fn identity(&self, account: &str) -> Value {
+        match self {
+            Self::Role(role) | Self::CloudFormation(role) => {
+                let name = role.rsplit('/').next().unwrap_or_default();
+                let mut identity = json!({
+                    "type": "AssumedRole", "principalId": "AROAEXAMPLE:session", "accountId": account,
+                    "arn": format!("arn:aws:sts::{account}:assumed-role/{name}/session"), "accessKeyId": "ASIAEXAMPLE",
+                    "sessionContext": {"sessionIssuer": {"type": "Role", "principalId": "AROAEXAMPLE", "arn": role,
+                        "accountId": account, "userName": name}, "attributes": {"mfaAuthenticated": "false"}},
+                });
+                if matches!(self, Self::CloudFormation(_)) {
+                    identity["invokedBy"] = json!("cloudformation.amazonaws.com");
+                }
+                identity
+            }
+            Self::User(name) => json!({
+                "type": "IAMUser", "principalId": "AIDAEXAMPLE", "accountId": account, "userName": name,
+                "arn": format!("arn:aws:iam::{account}:user/{name}"), "accessKeyId": "AKIAEXAMPLE",
+            }),
+            Self::Root => {
+                json!({"type": "Root", "principalId": account, "arn": format!("arn:aws:iam::{account}:root"), "accountId": account})
+            }
+        }
+    }
+}
+
+/// An id in the form of a UUID, a new one for each call.
+pub fn event_id() -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let nanos = Utc::now().timestamp_nanos_opt().unwrap_or_default().unsigned_abs();
+    format!("{:08x}-{:04x}-4000-8000-{number:012x}", nanos >> 16 & 0xffff_ffff, nanos & 0xffff)
+}
+
+/// The record of a call, in its envelope.
+pub fn record(account: &str, who: &Who, source: &str, name: &str, request: &Value, response: &Value) -> Value {
+    let now = Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true);
+    let service = source.trim_start_matches("aws.");
+    json!({
+        "version": "0", "id": event_id(), "detail-type": "AWS API Call via CloudTrail", "source": source, "account": account,
+        "time": now, "region": REGION, "resources": [],
+        "detail": {
+            "eventVersion": "1.11", "userIdentity": who.identity(account), "eventTime": now,
+            "eventSource": format!("{service}.amazonaws.com"), "eventName": name, "awsRegion": REGION,
+            "sourceIPAddress": "198.51.100.7", "userAgent": "aws-cli/2.31.0", "requestParameters": request,
+            "responseElements": response, "requestID": event_id(), "eventID": event_id(), "readOnly": false,
+            "eventType": "AwsApiCall", "managementEvent": true, "recipientAccountId": account, "eventCategory": "Management",
+        }
+    })
+}
+
+/// A rule as a record's `securityGroupRuleSet` tells it.
+pub fn rule_item(account: &str, rule: &SecurityGroupRule) -> Value {
+    let mut item = json!({
+        "groupOwnerId": account, "groupId": rule.group_id(), "securityGroupRuleId": rule.security_group_rule_id(),
+        "isEgress": rule.is_egress().unwrap_or_default(), "ipProtocol": rule.ip_protocol(),
+        "fromPort": rule.from_port().unwrap_or(-1), "toPort": rule.to_port().unwrap_or(-1),
+    });
+    for (name, value) in [
+        ("cidrIpv4", rule.cidr_ipv4()),
+        ("cidrIpv6", rule.cidr_ipv6()),
+        ("prefixListId", rule.prefix_list_id()),
+        ("description", rule.description()),
+    ] {
+        if let Some(value) = value {
+            item[name] = json!(value);
+        }
+    }
+    if let Some(group) = rule.referenced_group_info() {
+        item["referencedGroupInfo"] = json!({"groupId": group.group_id(), "userId": group.user_id()});
+    }
+    item
+}
+
+/// The record of `AuthorizeSecurityGroupIngress`, as current records are: the nested request, and the rules that were made.
+pub fn authorized(account: &str, who: &Who, group: &str, rules: &[SecurityGroupRule]) -> Value {
+    let items: Vec<Value> = rules.iter().map(|rule| rule_item(account, rule)).collect();
+    let permissions: Vec<Value> = rules
+        .iter()
+        .map(|rule| {
+            let mut permission = json!({"ipProtocol": rule.ip_protocol(), "fromPort": rule.from_port(), "toPort": rule.to_port(),
+                "groups": {}, "ipRanges": {}, "ipv6Ranges": {}, "prefixListIds": {}});
+            if let Some(range) = rule.cidr_ipv4() {
+                permission["ipRanges"] = json!({"items": [{"cidrIp": range}]});
+            } else if let Some(range) = rule.cidr_ipv6() {
+                permission["ipv6Ranges"] = json!({"items": [{"cidrIpv6": range}]});
+            } else if let Some(list) = rule.prefix_list_id() {
+                permission["prefixListIds"] = json!({"items": [{"prefixListId": list}]});
+            }
+            permission
+        })
+        .collect();
+    let request = json!({"groupId": group, "ipPermissions": {"items": permissions}});
+    let response = json!({"requestId": event_id(), "_return": true, "securityGroupRuleSet": {"items": items}});
+    record(account, who, "aws.ec2", "AuthorizeSecurityGroupIngress", &request, &response)
+}
+
+/// The record of `ModifySecurityGroupRules` for one rule.
+pub fn modified(account: &str, who: &Who, group: &str, rule: &str, to: &Value) -> Value {
+    let request = json!({"ModifySecurityGroupRulesRequest": {"GroupId": group,
+        "SecurityGroupRule": {"tag": 1, "SecurityGroupRuleId": rule, "SecurityGroupRule": to}}});
+    let response = json!({"ModifySecurityGroupRulesResponse": {"requestId": event_id(), "return": true}});
+    record(account, who, "aws.ec2", "ModifySecurityGroupRules", &request, &response)
+}
+
+/// AWS Config's event about a group: a configuration item, or its summary when it is too large.
+pub fn configuration_item(account: &str, group: &str, is_oversized: bool) -> Value {
+    let now = Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true);
+    let mut item = json!({
+        "resourceType": "AWS::EC2::SecurityGroup", "resourceId": group, "awsAccountId": account, "awsRegion": REGION,
+        "configurationItemStatus": "OK", "configurationItemCaptureTime": now, "configurationStateId": event_id(),
+    });
+    let (message, name) = if is_oversized {
+        ("OversizedConfigurationItemChangeNotification", "configurationItemSummary")
+    } else {
+        item["configuration"] = json!({"groupId": group});
+        ("ConfigurationItemChangeNotification", "configurationItem")
+    };
+    json!({
+        "version": "0", "id": event_id(), "detail-type": "Config Configuration Item Change", "source": "aws.config",
+        "account": account, "time": now, "region": REGION, "resources": [],
+        "detail": {"recordVersion": "1.3", "messageType": message, "notificationCreationTime": now, name: item},
+    })
+}
+
+/// AWS Config's event about a group that a rule finds wanting.
+pub fn non_compliant(account: &str, config_rule: &str, config_rule_arn: &str, group: &str) -> Value {
+    let now = Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true);
+    json!({
+        "version": "0", "id": event_id(), "detail-type": "Config Rules Compliance Change", "source": "aws.config",
+        "account": account, "time": now, "region": REGION, "resources": [],
+        "detail": {
+            "messageType": "ComplianceChangeNotification", "configRuleName": config_rule, "configRuleARN": config_rule_arn,
+            "resourceType": "AWS::EC2::SecurityGroup", "resourceId": group, "awsAccountId": account, "awsRegion": REGION,
+            "newEvaluationResult": {"complianceType": "NON_COMPLIANT", "resultRecordedTime": now},
+        },
+    })
+}

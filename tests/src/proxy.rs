@@ -1,0 +1,309 @@
+//! A proxy between the function and the emulator: it records every call, and disturbs those it is told to.
+
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpListener;
+
+use crate::http;
+
+/// A call as the proxy saw it.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// The service, as in signatures: `ec2`, `events`.
+    pub service: String,
+    /// The operation: `RevokeSecurityGroupIngress`.
+    pub operation: String,
+    /// What was asked.
+    pub body: String,
+    /// When the request came.
+    pub started: Instant,
+    /// When it was answered; `None` while it is not, or when it never was.
+    pub ended: Option<Instant>,
+    /// The answer's status.
+    pub status: Option<u16>,
+}
+
+impl Call {
+    /// Whether the call changes something of the customer's: publishing an outcome and keeping our own journal do not.
+    pub fn changes(&self) -> bool {
+        let reads = ["Describe", "Get", "List", "BatchGet", "Query"];
+        let ours = match self.service.as_str() {
+            "events" => self.operation == "PutEvents",
+            service => ["dynamodb", "sts"].contains(&service),
+        };
+        !ours && !reads.iter().any(|start| self.operation.starts_with(start))
+    }
+}
+
+/// How a call is disturbed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// AWS's answer to too many calls.
+    Throttle,
+    /// An internal error.
+    Http500,
+    /// Not available.
+    Http503,
+    /// The connection ends without an answer.
+    Reset,
+    /// The answer does not come.
+    Timeout,
+    /// The answer comes late.
+    Slow,
+    /// The answer is no answer.
+    Malformed,
+}
+
+impl Fault {
+    /// All of them.
+    pub const ALL: [Self; 7] =
+        [Self::Throttle, Self::Http500, Self::Http503, Self::Reset, Self::Timeout, Self::Slow, Self::Malformed];
+}
+
+/// Whether the call takes effect all the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    /// It does not.
+    Before,
+    /// It does.
+    After,
+}
+
+#[derive(Debug, Clone)]
+struct Disturbance {
+    operation: String,
+    /// Calls of the operation that are let through first.
+    skip: usize,
+    /// Calls that are disturbed after that.
+    times: usize,
+    fault: Fault,
+    when: When,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    calls: Vec<Call>,
+    disturbances: Vec<Disturbance>,
+    latency: Duration,
+}
+
+/// The proxy. It ends with the runtime that it was started in.
+#[derive(Debug, Clone)]
+pub struct Proxy {
+    /// Its port on the loopback interface.
+    pub port: u16,
+    shared: Arc<Mutex<Shared>>,
+}
+
+impl Proxy {
+    /// Starts a proxy in front of a port.
+    pub async fn start(to: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let port = listener.local_addr().expect("it is bound").port();
+        let shared = Arc::new(Mutex::new(Shared::default()));
+        let proxy = Self { port, shared };
+        let serving = proxy.clone();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let _ = stream.set_nodelay(true);
+                let proxy = serving.clone();
+                tokio::spawn(async move {
+                    let service = service_fn(move |request| proxy.clone().serve(to, request));
+                    let _ = hyper::server::conn::http1::Builder::new()
+                        .serve_connection(TokioIo::new(stream), service)
+                        .await;
+                });
+            }
+        });
+        proxy
+    }
+
+    fn shared(&self) -> std::sync::MutexGuard<'_, Shared> {
+        self.shared.lock().expect("no thread panics with it")
+    }
+
+    /// The calls so far.
+    pub fn calls(&self) -> Vec<Call> {
+        self.shared().calls.clone()
+    }
+
+    /// Forgets the calls so far.
+    pub fn clear(&self) {
+        self.shared().calls.clear();
+    }
+
+    /// The operations called so far, in their order.
+    pub fn operations(&self) -> Vec<String> {
+        self.calls().into_iter().map(|call| call.operation).collect()
+    }
+
+    /// The calls so far that change something of the customer's.
+    pub fn changes(&self) -> Vec<Call> {
+        self.calls().into_iter().filter(Call::changes).collect()
+    }
+
+    /// Adds so much time to every call.
+    pub fn set_latency(&self, latency: Duration) {
+        self.shared().latency = latency;
+    }
+
+    /// Disturbs calls of an operation: after `skip` of them, `times` of them.
+    pub fn disturb(&self, operation: &str, skip: usize, times: usize, fault: Fault, when: When) {
+        let disturbance = Disturbance { operation: operation.to_owned(), skip, times, fault, when };
+        self.shared().disturbances.push(disturbance);
+    }
+
+    /// Ends all disturbances.
+    pub fn calm(&self) {
+        self.shared().disturbances.clear();
+    }
+
+    /// How many round trips went one after another until an operation was answered, its own included.
+    pub fn round_trips_until(&self, operation: &str) -> usize {
+        let calls = self.calls();
+        let mut depths: Vec<usize> = Vec::new();
+        for (index, call) in calls.iter().enumerate() {
+            let before = calls
+                .iter()
+                .take(index)
+                .zip(&depths)
+                .filter(|(earlier, _)| earlier.ended.is_some_and(|end| end <= call.started));
+            let depth = 1 + before.map(|(_, depth)| *depth).max().unwrap_or(0);
+            if call.operation == operation {
+                return depth;
+            }
+            depths.push(depth);
+        }
+        panic!("{operation} was not called; there were {:?}", self.operations())
+    }
+
+    async fn serve(self, to: u16, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Broken> {
+        let (parts, body) = request.into_parts();
+        let body = body.collect().await.map_err(|_| Broken)?.to_bytes();
+        let call = describe(&parts, &body);
+        let operation = call.operation.clone();
+        let (index, fault, latency) = {
+            let mut shared = self.shared();
+            shared.calls.push(call);
+            (shared.calls.len() - 1, disturbance(&mut shared.disturbances, &operation), shared.latency)
+        };
+        let is_json = parts.headers.contains_key("x-amz-target") || !operation_is_query(&body);
+        if let Some((fault, When::Before)) = fault
+            && fault != Fault::Slow
+        {
+            return self.answer(index, disturbed(fault, is_json).await);
+        }
+        tokio::time::sleep(latency).await;
+        let forwarded = http::send(to, Request::from_parts(parts, Full::new(body))).await;
+        let answer = forwarded.map(|answer| {
+            let (mut parts, body) = answer.into_parts();
+            parts.headers.remove("connection");
+            Response::from_parts(parts, Full::new(body))
+        });
+        match fault {
+            Some((Fault::Slow, _)) => tokio::time::sleep(Duration::from_millis(1500)).await,
+            Some((fault, When::After)) => return self.answer(index, disturbed(fault, is_json).await),
+            _ => {}
+        }
+        self.answer(index, answer.map_err(|_| Broken))
+    }
+
+    fn answer(
+        &self,
+        index: usize,
+        answer: Result<Response<Full<Bytes>>, Broken>,
+    ) -> Result<Response<Full<Bytes>>, Broken> {
+        if let Some(call) = self.shared().calls.get_mut(index) {
+            call.ended = Some(Instant::now());
+            call.status = answer.as_ref().ok().map(|answer| answer.status().as_u16());
+        }
+        answer
+    }
+}
+
+/// Makes hyper close the connection without an answer.
+#[derive(Debug)]
+struct Broken;
+
+impl std::fmt::Display for Broken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the connection is to be closed")
+    }
+}
+
+impl std::error::Error for Broken {}
+
+impl From<Infallible> for Broken {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
+}
+
+fn disturbance(disturbances: &mut [Disturbance], operation: &str) -> Option<(Fault, When)> {
+    let found =
+        disturbances.iter_mut().find(|disturbance| disturbance.operation == operation && disturbance.times > 0)?;
+    if found.skip > 0 {
+        found.skip -= 1;
+        return None;
+    }
+    found.times -= 1;
+    Some((found.fault, found.when))
+}
+
+async fn disturbed(fault: Fault, is_json: bool) -> Result<Response<Full<Bytes>>, Broken> {
+    let xml = |code: &str| {
+        format!("<Response><Errors><Error><Code>{code}</Code><Message>disturbed</Message></Error></Errors></Response>")
+    };
+    let json = |code: &str| format!(r#"{{"__type":"{code}","message":"disturbed"}}"#);
+    let answer = |status: u16, body: String| {
+        let kind = if is_json { "application/x-amz-json-1.1" } else { "text/xml" };
+        let status = StatusCode::from_u16(status).expect("a status");
+        Ok(Response::builder()
+            .status(status)
+            .header("content-type", kind)
+            .body(Full::new(body.into()))
+            .expect("a response"))
+    };
+    match fault {
+        Fault::Throttle if is_json => answer(400, json("ThrottlingException")),
+        Fault::Throttle => answer(503, xml("RequestLimitExceeded")),
+        Fault::Http500 if is_json => answer(500, json("InternalFailure")),
+        Fault::Http500 => answer(500, xml("InternalError")),
+        Fault::Http503 if is_json => answer(503, json("ServiceUnavailableException")),
+        Fault::Http503 => answer(503, xml("Unavailable")),
+        Fault::Reset => Err(Broken),
+        Fault::Timeout => {
+            tokio::time::sleep(Duration::from_secs(20)).await;
+            Err(Broken)
+        }
+        Fault::Malformed => answer(200, "<<<{{{ this is no answer".to_owned()),
+        Fault::Slow => answer(200, String::new()),
+    }
+}
+
+fn operation_is_query(body: &Bytes) -> bool {
+    body.starts_with(b"Action=")
+}
+
+fn describe(parts: &hyper::http::request::Parts, body: &Bytes) -> Call {
+    let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    // Credential=<key>/<date>/<region>/<service>/aws4_request
+    let service = header("authorization")
+        .split("Credential=")
+        .nth(1)
+        .and_then(|scope| scope.split('/').nth(3))
+        .unwrap_or_default();
+    let text = String::from_utf8_lossy(body).into_owned();
+    let operation = match header("x-amz-target").rsplit_once('.') {
+        Some((_, operation)) => operation.to_owned(),
+        None => text.split('&').find_map(|pair| pair.strip_prefix("Action=")).unwrap_or(parts.uri.path()).to_owned(),
+    };
+    Call { service: service.to_owned(), operation, body: text, started: Instant::now(), ended: None, status: None }
+}
