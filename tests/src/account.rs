@@ -101,6 +101,12 @@ impl Account {
             .expect("the rule is tagged");
     }
 
+    /// Removes a tag of a rule.
+    pub async fn untag_rule(&self, logical_id: &str, key: &str) {
+        let request = self.events().untag_resource().resource_arn(&self.rule(logical_id).arn).tag_keys(key);
+        request.send().await.expect("the tag is removed");
+    }
+
     /// A new VPC.
     pub async fn vpc(&self) -> String {
         let answer = self.ec2().create_vpc().cidr_block("10.0.0.0/16").send().await.expect("a VPC");

@@ -5,10 +5,10 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use aws_sdk_ec2::types::SecurityGroupRule;
-use chrono::{SecondsFormat, Utc};
+use chrono::SecondsFormat;
 use serde_json::{Value, json};
 
-use crate::REGION;
+use crate::{REGION, now};
 
 /// Who makes a change.
 #[derive(Debug, Clone)]
@@ -54,13 +54,13 @@ impl Who {
 pub fn event_id() -> String {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    let nanos = Utc::now().timestamp_nanos_opt().unwrap_or_default().unsigned_abs();
+    let nanos = now().timestamp_nanos_opt().unwrap_or_default().unsigned_abs();
     format!("{:08x}-{:04x}-4000-8000-{number:012x}", nanos >> 16 & 0xffff_ffff, nanos & 0xffff)
 }
 
 /// The record of a call, in its envelope.
 pub fn record(account: &str, who: &Who, source: &str, name: &str, request: &Value, response: &Value) -> Value {
-    let now = Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true);
+    let now = now().to_rfc3339_opts(SecondsFormat::Secs, true);
     let service = source.trim_start_matches("aws.");
     json!({
         "version": "0", "id": event_id(), "detail-type": "AWS API Call via CloudTrail", "source": source, "account": account,
@@ -131,7 +131,7 @@ pub fn modified(account: &str, who: &Who, group: &str, rule: &str, to: &Value) -
 
 /// AWS Config's event about a group: a configuration item, or its summary when it is too large.
 pub fn configuration_item(account: &str, group: &str, is_oversized: bool) -> Value {
-    let now = Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true);
+    let now = now().to_rfc3339_opts(SecondsFormat::Millis, true);
     let mut item = json!({
         "resourceType": "AWS::EC2::SecurityGroup", "resourceId": group, "awsAccountId": account, "awsRegion": REGION,
         "configurationItemStatus": "OK", "configurationItemCaptureTime": now, "configurationStateId": event_id(),
@@ -151,7 +151,7 @@ pub fn configuration_item(account: &str, group: &str, is_oversized: bool) -> Val
 
 /// AWS Config's event about a group that a rule finds wanting.
 pub fn non_compliant(account: &str, config_rule: &str, config_rule_arn: &str, group: &str) -> Value {
-    let now = Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true);
+    let now = now().to_rfc3339_opts(SecondsFormat::Millis, true);
     json!({
         "version": "0", "id": event_id(), "detail-type": "Config Rules Compliance Change", "source": "aws.config",
         "account": account, "time": now, "region": REGION, "resources": [],

@@ -6,11 +6,12 @@
 use std::time::{Duration, Instant};
 
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, SecondsFormat};
 use serde_json::Value;
 
 use crate::account::Account;
 use crate::emulator::DeployedRule;
+use crate::now;
 
 /// What a rule hands to its target.
 #[derive(Debug, Clone)]
@@ -45,7 +46,7 @@ pub async fn deliver(account: &Account, event: &Value) -> Vec<Delivered> {
         }
         if let Some(seconds) = one.input.get("ingested").and_then(Value::as_f64) {
             #[expect(clippy::cast_possible_truncation, reason = "a time of this century")]
-            let time = DateTime::from_timestamp_millis((seconds * 1000.0) as i64).unwrap_or_else(Utc::now);
+            let time = DateTime::from_timestamp_millis((seconds * 1000.0) as i64).unwrap_or_else(now);
             one.input["ingested"] = Value::from(time.to_rfc3339_opts(SecondsFormat::Secs, true));
         }
     }

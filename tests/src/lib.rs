@@ -26,3 +26,9 @@ pub const REGION: &str = "us-east-1";
 pub fn repository() -> std::path::PathBuf {
     std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests stand in the repository").to_owned()
 }
+
+/// The time now.
+#[expect(clippy::disallowed_methods, reason = "the tests make events of what happens now")]
+pub fn now() -> chrono::DateTime<chrono::Utc> {
+    chrono::Utc::now()
+}

@@ -32,7 +32,7 @@ impl Helper {
     /// Starts a command under a shell that waits for the end of its standard input and then kills it.
     pub fn start(command: &Command) -> Self {
         let script =
-            r#""$@" </dev/null & child=$!; read -r _ || true; kill "$child" 2>/dev/null; wait "$child" 2>/dev/null"#;
+            r#""$@" </dev/null & child=$!; read -r _ || true; kill -9 "$child" 2>/dev/null; wait "$child" 2>/dev/null"#;
         let mut shell = Command::new("sh");
         shell.arg("-c").arg(script).arg("helper").arg(command.get_program()).args(command.get_args());
         for (name, value) in command.get_envs() {

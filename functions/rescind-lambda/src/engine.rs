@@ -9,7 +9,7 @@ mod take_back;
 use std::time::Instant;
 
 use rescind::guard;
-use rescind::settings::{Mode, Settings};
+use rescind::settings::{Mode, Settings, SettingsError};
 use rescind::signal::{Fact, Signal};
 use rescind::verdict::Assessment;
 use rescind::{Delivery, Outcome, Plan, Resource, Status, Verdict};
@@ -125,7 +125,9 @@ impl Engine {
             Ok(Some(wanted)) => wanted,
             Ok(None) => return None,
             Err(problem) => {
-                return Some(outcome.concluded(Verdict::NotApplicable, Status::Misconfigured, &problem.to_string()));
+                let try_again = matches!(problem, SettingsError::Unreadable(_));
+                let outcome = outcome.concluded(Verdict::NotApplicable, Status::Misconfigured, &problem.to_string());
+                return Some(Outcome { try_again, ..outcome });
             }
         };
         outcome.mode = wanted.common.mode;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn, tracing as lambda_tracing};
-use rescind::{Answer, Outcome, SignalError, Status};
+use rescind::{Answer, Outcome, SignalError};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use tracing::error;
@@ -17,7 +17,7 @@ use crate::remediation::Function;
 /// Kept back from the function's time-out, so that running out of time is told and not just cut off.
 const RESERVE: Duration = Duration::from_secs(2);
 /// The time that a function has when nobody says: the most that Lambda allows.
-const NO_DEADLINE: Duration = Duration::from_secs(900);
+const NO_DEADLINE: Duration = Duration::from_mins(15);
 
 /// Runs a function until Lambda ends it. The whole of `main`.
 ///
@@ -49,7 +49,7 @@ async fn handle(engine: &Engine, function: Function, payload: &str) -> Result<An
         });
     }
     let answer = Answer { outcomes };
-    if answer.outcomes.iter().any(|outcome| outcome.status == Status::Failed) {
+    if answer.outcomes.iter().any(|outcome| outcome.try_again) {
         return Err(HandlerError::Failed(answer));
     }
     Ok(answer)
@@ -85,7 +85,7 @@ fn told(answer: &Answer) -> String {
     let line = |outcome: &Outcome| {
         format!("{} of {}: {} (outcome {})", outcome.remediation, outcome.resource.id, outcome.reason, outcome.id)
     };
-    answer.outcomes.iter().filter(|outcome| outcome.status == Status::Failed).map(line).collect::<Vec<_>>().join("; ")
+    answer.outcomes.iter().filter(|outcome| outcome.try_again).map(line).collect::<Vec<_>>().join("; ")
 }
 
 impl From<HandlerError> for Diagnostic {

@@ -47,6 +47,9 @@ pub struct Outcome {
     pub steps: Vec<Step>,
     /// How long it took.
     pub timing: Timing,
+    /// Whether the event should be delivered again, since what stood in the way may pass.
+    #[serde(skip)]
+    pub try_again: bool,
 }
 
 /// The signal, in short.
@@ -158,6 +161,7 @@ impl Outcome {
             status: Status::Ignored,
             steps: Vec::new(),
             timing: Timing::default(),
+            try_again: false,
         }
     }
 
@@ -167,13 +171,8 @@ impl Outcome {
         self.verdict = verdict;
         self.status = status;
         self.reason = clean(reason, 1000);
+        self.try_again = status == Status::Failed;
         self
-    }
-
-    /// Whether a person or the journal need not look any further: every status but [`Status::Failed`], which is tried
-    /// again.
-    pub fn is_final(&self) -> bool {
-        self.status != Status::Failed
     }
 }
 

@@ -114,6 +114,12 @@ pub enum SettingsError {
 }
 
 impl SettingsError {
+    /// The error for a tag, or a variable of the environment, that is none of `known`.
+    pub fn unknown(tag: &str, known: &[TagKey]) -> Self {
+        let known = known.iter().map(|tag| format!("`{PREFIX}{}`", tag.key)).collect::<Vec<_>>().join(", ");
+        Self::Unknown { tag: clean(tag, 140), known }
+    }
+
     /// The error for a value of a tag.
     pub fn value(key: &str, found: &str, expected: impl Into<String>) -> Self {
         Self::Value { tag: format!("{PREFIX}{key}"), found: clean(found, 100), expected: expected.into() }
@@ -175,10 +181,7 @@ impl Tags {
         };
         match self.0.keys().find(|key| !is_known(key)) {
             None => Ok(()),
-            Some(key) => Err(SettingsError::Unknown {
-                tag: format!("{PREFIX}{}", clean(key, 100)),
-                known: known.iter().map(|tag| format!("`{PREFIX}{}`", tag.key)).collect::<Vec<_>>().join(", "),
-            }),
+            Some(key) => Err(SettingsError::unknown(&format!("{PREFIX}{key}"), known)),
         }
     }
 

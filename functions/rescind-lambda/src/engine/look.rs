@@ -57,9 +57,7 @@ impl Engine {
         let tags = if delivery.rule.is_some() {
             self.tags.read(&self.aws, delivery).await?
         } else if let Some(name) = unknown_setting(&self.environment, &known) {
-            return Err(SettingsError::Unreadable(format!(
-                "the environment variable `{name}` is none that Rescind knows"
-            )));
+            return Err(SettingsError::unknown(&name, &known));
         } else {
             Tags::of_environment(&self.environment.settings, &known)
         };

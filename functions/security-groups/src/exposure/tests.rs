@@ -225,13 +225,12 @@ fn is_forbidden(rule: &Rule, allowed: Option<&[IpNet]>, widest: Widest) -> bool 
     let (is_v6, first, last) = bounds(&net);
     if let Some(allowed) = allowed {
         // Walk through the allowed ranges, always to the end of one that holds the next address.
-        let mut next = Some(first);
-        while let Some(address) = next.filter(|address| *address <= last) {
-            let holding =
-                allowed.iter().map(bounds).filter(|(v6, from, to)| *v6 == is_v6 && *from <= address && address <= *to);
+        let mut address = Some(first);
+        while let Some(at) = address.filter(|address| *address <= last) {
+            let holding = allowed.iter().map(bounds).filter(|(v6, from, to)| *v6 == is_v6 && *from <= at && at <= *to);
             match holding.map(|(_, _, to)| to).max() {
                 None => return true,
-                Some(to) => next = to.checked_add(1),
+                Some(to) => address = to.checked_add(1),
             }
         }
         return false;
