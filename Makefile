@@ -12,17 +12,20 @@ PYTHON ?= $(firstword $(foreach python,python3.11 python3,$(if $(shell $(python)
 VENV := .venv
 STAMP := $(VENV)/.installed
 TARGET := $(or $(CARGO_TARGET_DIR),target)
-FUNCTIONS := security-groups
+FUNCTIONS := security-groups console
 # Of the packages that `build` makes: arm64 or x86_64. `sam build` goes by the template's parameter instead.
 ARCHITECTURE ?= $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
 
 # cargo finds `cargo lambda` here.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export SAM_CLI_TELEMETRY := 0
-# cfn-lint and sam want to know a Region, though they call nobody.
-export AWS_DEFAULT_REGION ?= us-east-1
+# The end-to-end tests wait more than they compute.
+export RUST_TEST_THREADS ?= 4
 
-.PHONY: help setup demo test lint build watch clean
+# The stack whose dead letters `redrive` puts back.
+STACK ?= rescind
+
+.PHONY: help setup demo test lint build watch redrive clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.* ## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 10
@@ -39,6 +42,8 @@ demo: setup ## Open a security group on an AWS emulator, and see it closed again
 	cargo build --workspace --bins
 	@$(TARGET)/debug/demo
 
+# cfn-lint and sam want to know a Region, though they call nobody. What really calls AWS keeps the Region of its user.
+lint: export AWS_DEFAULT_REGION ?= us-east-1
 lint: setup ## Format and templates: the quick checks
 	cargo fmt --all --check
 	cfn-lint template.yaml
@@ -48,7 +53,8 @@ test: lint ## All checks and tests
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo build --workspace --bins
 	@# Each test program counts for itself; the last line is their sum.
-	@status=0; cargo test --workspace --no-fail-fast | tee $(TARGET)/test.log || status=$$?; \
+	@status=0; { failed=0; cargo test --workspace --no-fail-fast || failed=1; \
+		$(VENV)/bin/python tests/redrive.py || failed=1; exit $$failed; } | tee $(TARGET)/test.log || status=$$?; \
 	awk '/^test result:/ { passed += $$4; failed += $$6; skipped += $$8 } \
 		END { printf "%d passed, %d failed, %d skipped\n", passed, failed, skipped }' $(TARGET)/test.log; \
 	exit $$status
@@ -59,6 +65,9 @@ build: setup ## Package the functions for Lambda, as target/lambda/*/bootstrap.z
 
 watch: setup ## Run the functions for `cargo lambda invoke`
 	cargo lambda watch
+
+redrive: setup ## Put back the dead letters of STACK (rescind); DRY_RUN=1 only shows them
+	@$(VENV)/bin/python infra/redrive.py --stack $(STACK) $(if $(DRY_RUN),--dry-run)
 
 clean: ## Remove what was built and installed
 	cargo clean

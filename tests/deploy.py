@@ -85,6 +85,15 @@ def deliverable(template: str, rule_arn: str) -> str:
     return template
 
 
+def known_actions(actions: str | list[str]) -> list[str]:
+    """The actions of a statement, with those that moto calls by another name.
+
+    moto takes an operation's name for its action's, which is right for all that is granted here but `Invoke`.
+    """
+    actions = [actions] if isinstance(actions, str) else actions
+    return actions + ["lambda:Invoke" for action in actions if action == "lambda:InvokeFunction"]
+
+
 class Account:
     """Calls in one account."""
 
@@ -185,17 +194,13 @@ class Account:
             [target] = events.list_targets_by_rule(Rule=name)["Targets"]
             tags = events.list_tags_for_resource(ResourceARN=arn)["Tags"]
             queue = sqs.create_queue(QueueName=f"{name}-delivered")["QueueUrl"]
-            template = target["InputTransformer"]["InputTemplate"]
-            events.put_targets(
-                Rule=name,
-                Targets=[
-                    {
-                        "Id": target["Id"],
-                        "Arn": f"arn:aws:sqs:{self.region}:{self.account}:{name}-delivered",
-                        "InputTransformer": {**target["InputTransformer"], "InputTemplate": deliverable(template, arn)},
-                    }
-                ],
-            )
+            stand_in = {"Id": target["Id"], "Arn": f"arn:aws:sqs:{self.region}:{self.account}:{name}-delivered"}
+            # A rule without one hands over the event as it is.
+            transformer = target.get("InputTransformer")
+            template = transformer and transformer["InputTemplate"]
+            if template:
+                stand_in["InputTransformer"] = {**transformer, "InputTemplate": deliverable(template, arn)}
+            events.put_targets(Rule=name, Targets=[stand_in])
             rules.append(
                 {
                     "logical_id": logical_ids[name],
@@ -230,7 +235,9 @@ class Account:
             statements = document["Statement"]
             if any(statement["Effect"] != "Allow" or "Resource" not in statement for statement in statements):
                 raise SystemExit(f"{policy}: only statements that allow something on resources can be deployed to moto")
-            wide = [{**statement, "Resource": "*"} for statement in statements]
+            wide = [
+                {**statement, "Action": known_actions(statement["Action"]), "Resource": "*"} for statement in statements
+            ]
             iam.put_role_policy(
                 RoleName=name, PolicyName=policy, PolicyDocument=json.dumps({**document, "Statement": wide})
             )

@@ -36,13 +36,16 @@ pub async fn deliver(account: &Account, event: &Value) -> Vec<Delivered> {
         )
         .build();
     account.events().put_events().entries(entry).send().await.expect("the event is taken");
-    let mut delivered = received(account).await;
+    let mut delivered = received(account, |rule| rule.target.contains(":function:")).await;
     for one in &mut delivered {
         // The emulator makes an envelope of its own for what is put on its bus; the event's own is the one to test with.
         if one.input.get("event").is_some() {
             let detail = one.input["event"]["detail"].clone();
             one.input["event"] = event.clone();
             one.input["event"]["detail"] = detail;
+        }
+        if one.input.get("detail-type").is_some() {
+            one.input = event.clone();
         }
         if let Some(seconds) = one.input.get("ingested").and_then(Value::as_f64) {
             #[expect(clippy::cast_possible_truncation, reason = "a time of this century")]
@@ -53,10 +56,10 @@ pub async fn deliver(account: &Account, event: &Value) -> Vec<Delivered> {
     delivered
 }
 
-/// What lies in the queues of an account's rules. The emulator delivers at once.
-pub async fn received(account: &Account) -> Vec<Delivered> {
+/// What lies in the queues of some of an account's rules. The emulator delivers at once.
+pub async fn received(account: &Account, is_meant: impl Fn(&DeployedRule) -> bool) -> Vec<Delivered> {
     let mut all = Vec::new();
-    for rule in &account.deployed.rules {
+    for rule in account.deployed.rules.iter().filter(|rule| is_meant(rule)) {
         for body in drain(account, rule).await {
             let input =
                 serde_json::from_str(&body).unwrap_or_else(|error| panic!("{}: {error}: {body}", rule.logical_id));

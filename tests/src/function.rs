@@ -29,6 +29,7 @@ pub struct Function {
     environment: Vec<(String, String)>,
     port: u16,
     process: Watched,
+    more: Vec<Watched>,
     _lambda: Helper,
 }
 
@@ -80,7 +81,7 @@ impl Function {
         }
         all.extend(environment);
         let process = Watched::start(&mut command(name, &all));
-        Self { name: name.to_owned(), environment: all, port, process, _lambda: lambda }
+        Self { name: name.to_owned(), environment: all, port, process, more: Vec::new(), _lambda: lambda }
     }
 
     /// Invokes the function with an input and returns its answer.
@@ -133,6 +134,11 @@ impl Function {
     /// What the function wrote, line by line.
     pub fn log(&self) -> Vec<String> {
         self.process.lines()
+    }
+
+    /// Starts one more process, as Lambda does for events that come at the same time.
+    pub fn add_process(&mut self) {
+        self.more.push(Watched::start(&mut command(&self.name, &self.environment)));
     }
 
     /// Kills the process (SIGKILL), as Lambda may at any time.

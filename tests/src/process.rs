@@ -31,8 +31,9 @@ pub struct Helper {
 impl Helper {
     /// Starts a command under a shell that waits for the end of its standard input and then kills it.
     pub fn start(command: &Command) -> Self {
-        let script =
-            r#""$@" </dev/null & child=$!; read -r _ || true; kill -9 "$child" 2>/dev/null; wait "$child" 2>/dev/null"#;
+        // Ctrl-C reaches the shell, too, and the command may be deaf to it: the shell has to outlive it.
+        let script = r#"trap : INT HUP TERM
+            "$@" </dev/null & child=$!; read -r _ || true; kill -9 "$child" 2>/dev/null; wait "$child" 2>/dev/null"#;
         let mut shell = Command::new("sh");
         shell.arg("-c").arg(script).arg("helper").arg(command.get_program()).args(command.get_args());
         for (name, value) in command.get_envs() {

@@ -92,6 +92,7 @@ struct Shared {
     calls: Vec<Call>,
     disturbances: Vec<Disturbance>,
     latency: Duration,
+    is_held: bool,
 }
 
 /// The proxy. It ends with the runtime that it was started in.
@@ -162,7 +163,14 @@ impl Proxy {
 
     /// Ends all disturbances.
     pub fn calm(&self) {
-        self.shared().disturbances.clear();
+        let mut shared = self.shared();
+        shared.disturbances.clear();
+        shared.is_held = false;
+    }
+
+    /// Whether a call is being held back by [`Fault::Timeout`].
+    pub fn is_held(&self) -> bool {
+        self.shared().is_held
     }
 
     /// How many round trips went one after another until an operation was answered, its own included.
@@ -198,6 +206,7 @@ impl Proxy {
         if let Some((fault, When::Before)) = fault
             && fault != Fault::Slow
         {
+            self.shared().is_held = fault == Fault::Timeout;
             return self.answer(index, disturbed(fault, is_json).await);
         }
         tokio::time::sleep(latency).await;
@@ -209,7 +218,10 @@ impl Proxy {
         });
         match fault {
             Some((Fault::Slow, _)) => tokio::time::sleep(Duration::from_millis(1500)).await,
-            Some((fault, When::After)) => return self.answer(index, disturbed(fault, is_json).await),
+            Some((fault, When::After)) => {
+                self.shared().is_held = fault == Fault::Timeout;
+                return self.answer(index, disturbed(fault, is_json).await);
+            }
             _ => {}
         }
         self.answer(index, answer.map_err(|_| Broken))

@@ -1,25 +1,35 @@
 //! The one engine that runs every remediation: the way of one event, from what was heard to what became of it.
 //!
-//! `look` reads the owner's settings and the live state side by side; `take_back` judges, asks the guard, makes the calls
-//! and looks again; here stands what comes before and after.
+//! `look` reads the owner's settings and the live state and claims the outcome, side by side; `take_back` judges, asks the
+//! guard, makes the calls and looks again; `undo` puts things back as they were found; here stands what comes before and
+//! after.
 
 mod look;
 mod take_back;
+mod undo;
 
-use std::time::Instant;
+pub(crate) use undo::Undoing;
 
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
 use rescind::guard;
+use rescind::journal::Phase;
 use rescind::settings::{Mode, Settings, SettingsError};
 use rescind::signal::{Fact, Signal};
 use rescind::verdict::Assessment;
-use rescind::{Delivery, Outcome, Plan, Resource, Status, Verdict};
+use rescind::{Delivery, Outcome, Plan, Resource, Status, Step, Verdict};
 use tracing::{error, info};
 
 use crate::aws::Aws;
 use crate::environment::Environment;
+use crate::journal::{Claim, Ending, Entry, Held, History, Journal, is_taken_over};
 use crate::remediation::{Function, Heard, Remediation, Subject};
 use crate::settings::RuleTags;
 use crate::{bus, clock, metrics};
+
+/// Deliveries after which a failure is told: Lambda tries an event three times.
+const TELL_FAILURE_AFTER: u64 = 3;
 
 /// The engine of one function.
 #[derive(Debug)]
@@ -28,6 +38,16 @@ pub struct Engine {
     environment: Environment,
     aws: Aws,
     tags: RuleTags,
+    journal: Option<Journal>,
+}
+
+/// Why a remediation is run.
+#[derive(Debug, Clone, Copy)]
+pub enum Cause<'a> {
+    /// A signal came in.
+    Signal,
+    /// A person approved this plan.
+    Approval(&'a [Step]),
 }
 
 /// The settings of one remediation, for one delivery.
@@ -40,9 +60,22 @@ struct Wanted<R: Remediation> {
 struct Work<'a, R: Remediation> {
     remediation: &'a R,
     delivery: &'a Delivery,
+    cause: Cause<'a>,
     resource: Resource,
     target: R::Target,
     wanted: Wanted<R>,
+    held: Option<Box<Held>>,
+    history: History,
+}
+
+/// What came out.
+enum Conclusion {
+    /// An outcome of this delivery, to be kept and told.
+    New { outcome: Outcome, held: Option<Box<Held>>, ending: Ending },
+    /// An earlier delivery's outcome, and whether somebody still has to tell it.
+    Old { outcome: Outcome, is_untold: bool },
+    /// Another delivery works on it; it is neither kept nor told.
+    Busy(Outcome),
 }
 
 impl<R: Remediation> Work<'_, R> {
@@ -63,25 +96,55 @@ impl<R: Remediation> Work<'_, R> {
     fn plan(&self, state: &R::State, offenders: &[R::Offender]) -> Plan {
         self.remediation.plan(&self.subject(state), offenders)
     }
+
+    /// The plan as far as the event tells it.
+    fn plan_of_event(&self) -> Plan {
+        let Some(state) = self.remediation.state_of_event(&self.resource, &self.target) else { return Plan::default() };
+        match self.assess(&state) {
+            Assessment::Risky { offenders, .. } => self.plan(&state, &offenders),
+            _ => Plan::default(),
+        }
+    }
+
+    fn history_key(&self) -> String {
+        history_key(self.remediation.name(), &self.resource, &self.delivery.signal)
+    }
+}
+
+/// Where the journal remembers what was taken back from a principal on a resource.
+fn history_key(remediation: &str, resource: &Resource, signal: &Signal) -> String {
+    let principal = signal.actor().map_or("*", |actor| actor.principal.as_deref().unwrap_or(&actor.arn));
+    let Resource { account, region, id, .. } = resource;
+    format!("repeat/{remediation}/{account}/{region}/{id}/{principal}").chars().take(1000).collect()
 }
 
 impl Engine {
     pub(crate) fn new(function: Function, environment: Environment) -> Self {
         let aws = Aws::new(environment.account.clone());
-        Self { function, environment, aws, tags: RuleTags::default() }
+        let journal = environment
+            .journal
+            .clone()
+            .filter(|_| !environment.from_event_alone)
+            .map(|table| Journal::new(table, environment.function_name.clone()));
+        Self { function, environment, aws, tags: RuleTags::default(), journal }
     }
 
     /// The outcomes of every remediation that the delivery concerns.
     pub(crate) async fn run(&self, delivery: &Delivery) -> Vec<Outcome> {
         let mut outcomes = Vec::new();
         for remediation in self.function.remediations {
-            outcomes.extend(remediation.run(self, delivery).await);
+            outcomes.extend(remediation.run(self, delivery, Cause::Signal).await);
         }
         outcomes
     }
 
     /// Runs one remediation for one delivery and tells what became of it.
-    pub(crate) async fn remediate<R: Remediation>(&self, remediation: &R, delivery: &Delivery) -> Option<Outcome> {
+    pub(crate) async fn remediate<R: Remediation>(
+        &self,
+        remediation: &R,
+        delivery: &Delivery,
+        cause: Cause<'_>,
+    ) -> Option<Outcome> {
         let (started, calls) = (Instant::now(), self.aws.calls());
         let signal = &delivery.signal;
         let (resource, heard) = match remediation.listen(signal) {
@@ -90,66 +153,132 @@ impl Engine {
             Heard::Unreadable { resource, reason } => (resource, Err(reason)),
         };
         let outcome = Outcome::begin(signal, remediation.name(), &resource);
-        let mut outcome = self.conclude(remediation, delivery, resource, heard, outcome).await?;
-        let since_event = |time: chrono::DateTime<chrono::Utc>| (time - signal.time).num_milliseconds().max(0);
-        outcome.timing.event_to_ingested_ms = delivery.ingested.map(since_event);
-        outcome.timing.event_to_done_ms = since_event(clock::now());
-        outcome.timing.handler_ms = i64::try_from(started.elapsed().as_millis()).unwrap_or(i64::MAX);
-        outcome.timing.aws_calls = self.aws.calls() - calls;
-        self.tell(&outcome).await;
-        Some(outcome)
+        let mut conclusion = self.conclude(remediation, delivery, cause, resource, heard, outcome).await?;
+        if let Conclusion::New { outcome, .. } | Conclusion::Busy(outcome) = &mut conclusion {
+            let since_event = |time: DateTime<Utc>| (time - signal.time).num_milliseconds().max(0);
+            outcome.timing.event_to_ingested_ms = delivery.ingested.map(since_event);
+            outcome.timing.event_to_done_ms = since_event(clock::now());
+            outcome.timing.handler_ms = i64::try_from(started.elapsed().as_millis()).unwrap_or(i64::MAX);
+            outcome.timing.aws_calls = self.aws.calls() - calls;
+        }
+        Some(self.record(conclusion).await)
     }
 
-    /// Everything between hearing of a change and telling what became of it.
+    /// Everything between hearing of a change and recording what became of it.
     async fn conclude<R: Remediation>(
         &self,
         remediation: &R,
         delivery: &Delivery,
+        cause: Cause<'_>,
         resource: Resource,
         heard: Result<R::Target, String>,
         mut outcome: Outcome,
-    ) -> Option<Outcome> {
+    ) -> Option<Conclusion> {
         let signal = &delivery.signal;
         if let Some(reason) = changed_nothing(signal) {
-            return Some(outcome.concluded(Verdict::Harmless, Status::Ignored, &reason));
+            return Some(Conclusion::unkept(outcome.concluded(Verdict::Harmless, Status::Ignored, &reason)));
         }
         if guard::is_own_change(signal.actor(), &self.environment.own_roles) {
-            return Some(outcome.concluded(Verdict::NotApplicable, Status::Ignored, "Rescind itself made this change"));
+            let outcome = outcome.concluded(Verdict::NotApplicable, Status::Ignored, "Rescind itself made this change");
+            return Some(Conclusion::unkept(outcome));
         }
         let target = match heard {
             Ok(target) => target,
-            Err(reason) => return Some(outcome.concluded(Verdict::Risky, Status::Failed, &reason)),
+            Err(reason) => return Some(Conclusion::unkept(outcome.concluded(Verdict::Risky, Status::Failed, &reason))),
         };
-        let (wanted, state) = self.look(remediation, delivery, &resource, &target).await;
-        let wanted = match wanted {
+        let looked = self.look(remediation, delivery, cause, &resource, &target, &outcome.id).await;
+        let held = match looked.claim {
+            None => None,
+            Some(Ok(Claim::Ours(held))) => Some(held),
+            Some(Ok(Claim::Closed(entry))) => {
+                return Some(Conclusion::old(*entry, outcome));
+            }
+            Some(Ok(Claim::Busy)) => return Some(Conclusion::Busy(busy(outcome))),
+            Some(Err(problem)) => {
+                let reason = format!("nothing was changed, since the journal could not be written: {problem}");
+                return Some(Conclusion::Busy(outcome.concluded(Verdict::NotApplicable, Status::Failed, &reason)));
+            }
+        };
+        let wanted = match looked.wanted {
             Ok(Some(wanted)) => wanted,
-            Ok(None) => return None,
+            Ok(None) => {
+                self.give_up(held.as_deref()).await;
+                return None;
+            }
             Err(problem) => {
                 let try_again = matches!(problem, SettingsError::Unreadable(_));
                 let outcome = outcome.concluded(Verdict::NotApplicable, Status::Misconfigured, &problem.to_string());
-                return Some(Outcome { try_again, ..outcome });
+                return Some(Conclusion::New {
+                    outcome: Outcome { try_again, ..outcome },
+                    held,
+                    ending: Ending::default(),
+                });
             }
         };
         outcome.mode = wanted.common.mode;
         if wanted.common.mode == Mode::Off {
-            return Some(outcome.concluded(Verdict::NotApplicable, Status::Ignored, "`rescind:mode` is `off`"));
+            let outcome = outcome.concluded(Verdict::NotApplicable, Status::Ignored, "`rescind:mode` is `off`");
+            return Some(Conclusion::New { outcome, held, ending: Ending::default() });
         }
-        let work = Work { remediation, delivery, resource, target, wanted };
-        Some(match state {
-            Some(Ok(state)) => self.judge(&work, state, outcome).await,
-            Some(Err(problem)) => {
-                outcome.concluded(Verdict::NotApplicable, Status::Failed, &format!("nothing was changed: {problem}"))
+        let (state, history) = match (looked.state, looked.history) {
+            (Some(Ok(state)), Ok(history)) => (state, history),
+            (Some(Err(problem)), _) | (_, Err(problem)) => {
+                let reason = format!("nothing was changed: {problem}");
+                let outcome = outcome.concluded(Verdict::NotApplicable, Status::Failed, &reason);
+                return Some(Conclusion::New { outcome, held, ending: Ending::default() });
             }
-            None => outcome.concluded(
-                Verdict::NotApplicable,
-                Status::Ignored,
-                "this event does not tell how the resource stands, and `RESCIND_STATE=event` forbids to look",
-            ),
-        })
+            (None, Ok(_)) => {
+                let reason =
+                    "this event does not tell how the resource stands, and `RESCIND_STATE=event` forbids to look";
+                return Some(Conclusion::unkept(outcome.concluded(Verdict::NotApplicable, Status::Ignored, reason)));
+            }
+        };
+        let work = Work { remediation, delivery, cause, resource, target, wanted, held, history };
+        let mut ending = Ending::default();
+        let outcome = self.judge(&work, state, outcome, &mut ending).await;
+        Some(Conclusion::New { outcome, held: work.held, ending })
     }
 
-    /// Tells an outcome: the log, metrics, the bus. None of it can change what became of the change.
-    async fn tell(&self, outcome: &Outcome) {
+    /// Keeps and tells a conclusion. None of it can change what became of the change.
+    async fn record(&self, conclusion: Conclusion) -> Outcome {
+        match conclusion {
+            Conclusion::Busy(outcome) => {
+                info!(outcome_id = outcome.id, reason = outcome.reason, "left to another delivery");
+                Outcome { try_again: true, ..outcome }
+            }
+            Conclusion::Old { outcome, is_untold } => {
+                let try_again = is_untold && !self.publish(&outcome).await;
+                Outcome { try_again, ..outcome }
+            }
+            Conclusion::New { mut outcome, held, ending } => {
+                self.log(&outcome);
+                let Some((journal, held)) = self.journal.as_ref().zip(held) else {
+                    self.publish(&outcome).await;
+                    return outcome;
+                };
+                let is_news = held.told() != Some(outcome.status.as_str());
+                let is_early = outcome.status == Status::Failed && held.earlier.attempts + 1 < TELL_FAILURE_AFTER;
+                let is_to_be_told = is_news && !is_early && !outcome.is_told;
+                let telling = (is_to_be_told || outcome.is_told).then(|| self.lease());
+                if let Err(problem) = journal.finish(&self.aws, &held, &outcome, &ending, telling).await {
+                    error!(outcome_id = outcome.id, "the outcome was not journaled: {problem}");
+                    // Whoever took it over tells it; else the next delivery does.
+                    outcome.try_again = !is_taken_over(&problem);
+                    return outcome;
+                }
+                if outcome.is_told {
+                    self.mark_told(&outcome).await;
+                } else if is_to_be_told && !self.publish(&outcome).await {
+                    self.give_up(Some(&held)).await;
+                    outcome.try_again = true;
+                }
+                outcome
+            }
+        }
+    }
+
+    /// Writes an outcome into the log and counts it.
+    fn log(&self, outcome: &Outcome) {
         let json = serde_json::to_string(outcome).unwrap_or_default();
         info!(
             outcome_id = outcome.id,
@@ -166,12 +295,71 @@ impl Engine {
         if let Err(problem) = metrics::count_outcome(outcome, &mut std::io::stdout().lock()) {
             error!(outcome_id = outcome.id, "the outcome was not counted: {problem}");
         }
-        if let Some(bus) = &self.environment.bus
-            && let Err(problem) = bus::publish(&self.aws, bus, outcome).await
-        {
+    }
+
+    /// Puts an outcome on the bus, and remembers that it was. Answers whether it is there.
+    async fn publish(&self, outcome: &Outcome) -> bool {
+        let Some(bus) = self.environment.bus.as_ref().filter(|_| !self.environment.from_event_alone) else {
+            return true;
+        };
+        if let Err(problem) = bus::publish(&self.aws, bus, outcome).await {
             error!(outcome_id = outcome.id, "the outcome was not published: {problem}");
+            return false;
+        }
+        self.mark_told(outcome).await;
+        true
+    }
+
+    async fn mark_told(&self, outcome: &Outcome) {
+        if let Some(journal) = &self.journal
+            && let Err(problem) = journal.mark_told(&self.aws, &outcome.id, outcome.status.as_str()).await
+        {
+            error!(outcome_id = outcome.id, "that people know of the outcome was not journaled: {problem}");
         }
     }
+
+    async fn give_up(&self, held: Option<&Held>) {
+        if let Some((journal, held)) = self.journal.as_ref().zip(held)
+            && let Err(problem) = journal.release(&self.aws, held).await
+        {
+            error!("a claim was not given up: {problem}");
+        }
+    }
+
+    /// How long a claim holds: longer than the function can run.
+    fn lease(&self) -> Duration {
+        self.environment.lease
+    }
+
+    fn phase_to_claim_from(cause: Cause<'_>) -> Phase {
+        match cause {
+            Cause::Signal => Phase::Open,
+            Cause::Approval(_) => Phase::Awaiting,
+        }
+    }
+}
+
+impl Conclusion {
+    /// What another delivery left; `outcome` is for the case that it left nothing to read.
+    fn old(entry: Entry, outcome: Outcome) -> Self {
+        let Some(kept) = entry.outcome else { return Self::Busy(busy(outcome)) };
+        let is_untold = entry.told.as_deref() != Some(kept.status.as_str());
+        // Should the one that tells it be cut off, this delivery comes again and tells it.
+        if is_untold && entry.is_being_told {
+            Self::Busy(busy(outcome))
+        } else {
+            Self::Old { outcome: kept, is_untold }
+        }
+    }
+
+    /// One that needs no entry in the journal: nothing was read.
+    fn unkept(outcome: Outcome) -> Self {
+        Self::New { outcome, held: None, ending: Ending::default() }
+    }
+}
+
+fn busy(outcome: Outcome) -> Outcome {
+    outcome.concluded(Verdict::NotApplicable, Status::Failed, "another delivery of this event is being worked on")
 }
 
 /// Why a signal reports no change at all, if it does not.

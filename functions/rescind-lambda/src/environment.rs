@@ -1,9 +1,21 @@
 //! What the function's environment says. Read once, when the function starts.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// The variables of the environment that are no settings of a remediation.
-const RESERVED: &[&str] = &["RESCIND_ACCOUNT", "RESCIND_OWN_ROLES", "RESCIND_BUS", "RESCIND_STACK", "RESCIND_STATE"];
+const RESERVED: &[&str] = &[
+    "RESCIND_ACCOUNT",
+    "RESCIND_OWN_ROLES",
+    "RESCIND_BUS",
+    "RESCIND_STACK",
+    "RESCIND_STATE",
+    "RESCIND_JOURNAL",
+    "RESCIND_LEASE_MS",
+];
+
+/// The template gives every function 30 seconds; a claim outlives them a little.
+const LEASE: Duration = Duration::from_secs(35);
 
 /// The function's environment.
 #[derive(Debug, Clone, Default)]
@@ -16,6 +28,12 @@ pub(crate) struct Environment {
     pub(crate) bus: Option<String>,
     /// The stack's name, for logs.
     pub(crate) stack: Option<String>,
+    /// The journal's table; absent on a laptop, where nothing is kept.
+    pub(crate) journal: Option<String>,
+    /// The function's name in Lambda.
+    pub(crate) function_name: String,
+    /// How long a claim in the journal holds: longer than the function can run.
+    pub(crate) lease: Duration,
     /// Judge by the event alone: no AWS call is made, and nothing is changed.
     pub(crate) from_event_alone: bool,
     /// The settings of bare events.
@@ -26,10 +44,12 @@ impl Environment {
     /// Reads the process's environment.
     #[expect(clippy::disallowed_methods, reason = "the one place where the environment is read")]
     pub(crate) fn read() -> Self {
-        Self::from_variables(std::env::vars_os().filter_map(|(name, value)| {
-            let name = name.into_string().ok()?;
-            Some((name, value.to_string_lossy().into_owned()))
-        }))
+        let variables: Vec<(String, String)> = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())))
+            .collect();
+        let named = |(name, value): &(String, String)| (name == "AWS_LAMBDA_FUNCTION_NAME").then(|| value.clone());
+        let function_name = variables.iter().find_map(named).unwrap_or_default();
+        Self { function_name, ..Self::from_variables(variables) }
     }
 
     fn from_variables(variables: impl IntoIterator<Item = (String, String)>) -> Self {
@@ -49,7 +69,14 @@ impl Environment {
                 .unwrap_or_default(),
             bus: reserved.remove("RESCIND_BUS"),
             stack: reserved.remove("RESCIND_STACK"),
-            from_event_alone: reserved.remove("RESCIND_STATE").is_some_and(|value| value == "event"),
+            journal: reserved.remove("RESCIND_JOURNAL"),
+            lease: reserved
+                .remove("RESCIND_LEASE_MS")
+                .and_then(|text| text.parse().ok())
+                .map_or(LEASE, Duration::from_millis),
+            function_name: String::new(),
+            // `event` is the only word; another one must not lead to changes.
+            from_event_alone: reserved.remove("RESCIND_STATE").is_some(),
             settings: ours,
         }
     }

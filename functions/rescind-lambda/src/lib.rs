@@ -8,18 +8,23 @@ mod bus;
 mod clock;
 mod engine;
 mod environment;
+mod journal;
 mod metrics;
 mod remediation;
 mod runtime;
+mod service;
 mod settings;
 
 pub use aws::{CallError, CallFailure, Scope};
 pub use remediation::{AnyRemediation, Function, Heard, Operation, Remediation, Subject};
 pub use runtime::{replay, run};
+pub use service::{Service, ServiceError, serve};
 
 /// What the engine itself calls, beside what its remediations declare.
 pub const ENGINE_OPERATIONS: &[Operation] = &[
     Operation::reads("events:ListTagsForResource"),
     Operation::reads("config:ListTagsForResource"),
     Operation::changes("events:PutEvents"),
+    Operation::reads("dynamodb:GetItem"),
+    Operation::changes("dynamodb:UpdateItem"),
 ];

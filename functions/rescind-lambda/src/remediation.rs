@@ -3,13 +3,14 @@
 use std::future::Future;
 use std::pin::Pin;
 
+use rescind::journal::Facts;
 use rescind::settings::{Settings, SettingsError, TagKey, Tags};
 use rescind::signal::{Resource, Signal};
 use rescind::verdict::Assessment;
 use rescind::{Call, Delivery, Outcome, Plan};
 
 use crate::aws::{CallError, Scope};
-use crate::engine::Engine;
+use crate::engine::{Cause, Engine, Undoing};
 
 /// An API operation that a remediation uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -70,7 +71,7 @@ pub struct Subject<'a, R: Remediation + ?Sized> {
 
 /// One kind of risky change and how to take it back.
 ///
-/// `listen`, `settings`, `state_of_event`, `resource_id`, `resource_tags`, `assess` and `plan` are pure: they depend on their arguments
+/// `listen`, `settings`, `state_of_event`, `resource_id`, `facts`, `fingerprint`, `resource_tags`, `assess` and `plan` are pure: they depend on their arguments
 /// alone. `read` and `make` are the only way to AWS.
 pub trait Remediation: Send + Sync + 'static {
     /// What a signal says, as far as this remediation cares.
@@ -114,6 +115,13 @@ pub trait Remediation: Send + Sync + 'static {
     /// The resource's id, where the live state tells more than the signal (a group that was named by name).
     fn resource_id<'a>(&self, state: &'a Self::State) -> Option<&'a str>;
 
+    /// What is known of the state, piece by piece, for comparing two moments.
+    fn facts(&self, state: &Self::State) -> Facts;
+
+    /// What an offender is, without ids and descriptions: the same for the same change made again, and the piece's name
+    /// among the facts.
+    fn fingerprint(&self, offender: &Self::Offender) -> String;
+
     /// The tags of the resource.
     fn resource_tags<'a>(&self, state: &'a Self::State) -> &'a [(String, String)];
 
@@ -144,7 +152,15 @@ pub trait AnyRemediation: Send + Sync {
         &'a self,
         engine: &'a Engine,
         delivery: &'a Delivery,
+        cause: Cause<'a>,
     ) -> Pin<Box<dyn Future<Output = Option<Outcome>> + Send + 'a>>;
+    /// Undoes what an outcome did.
+    #[doc(hidden)]
+    fn undo<'a>(
+        &'a self,
+        engine: &'a Engine,
+        undoing: &'a Undoing,
+    ) -> Pin<Box<dyn Future<Output = Outcome> + Send + 'a>>;
 }
 
 impl<R: Remediation> AnyRemediation for R {
@@ -168,8 +184,17 @@ impl<R: Remediation> AnyRemediation for R {
         &'a self,
         engine: &'a Engine,
         delivery: &'a Delivery,
+        cause: Cause<'a>,
     ) -> Pin<Box<dyn Future<Output = Option<Outcome>> + Send + 'a>> {
-        Box::pin(engine.remediate(self, delivery))
+        Box::pin(engine.remediate(self, delivery, cause))
+    }
+
+    fn undo<'a>(
+        &'a self,
+        engine: &'a Engine,
+        undoing: &'a Undoing,
+    ) -> Pin<Box<dyn Future<Output = Outcome> + Send + 'a>> {
+        Box::pin(engine.undo_one(self, undoing))
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn, tracing as lambda_tracing};
+use rescind::request::Request;
 use rescind::{Answer, Outcome, SignalError};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -30,7 +31,8 @@ pub async fn run(function: Function) -> Result<(), lambda_runtime::Error> {
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Box<RawValue>>| async move {
         // `cargo lambda watch` names a deadline in 1970. A deadline that has passed before the start is none.
         let left = event.context.deadline().duration_since(clock::system_now()).unwrap_or(NO_DEADLINE);
-        let answer = tokio::time::timeout(left.saturating_sub(RESERVE), handle(engine, function, event.payload.get()));
+        let work = Box::pin(handle(engine, function, event.payload.get()));
+        let answer = tokio::time::timeout(left.saturating_sub(RESERVE), work);
         answer.await.unwrap_or(Err(HandlerError::OutOfTime)).inspect_err(complain)
     }))
     .await
@@ -38,9 +40,15 @@ pub async fn run(function: Function) -> Result<(), lambda_runtime::Error> {
 
 /// Decodes the input and runs the remediations that listen to it.
 async fn handle(engine: &Engine, function: Function, payload: &str) -> Result<Answer, HandlerError> {
-    let delivery = serde_json::from_str::<Value>(payload)
-        .map_err(|problem| HandlerError::NotJson(problem.to_string()))
-        .and_then(|input| rescind::signal::decode(input).map_err(HandlerError::Malformed))?;
+    let input: Value = serde_json::from_str(payload).map_err(|problem| HandlerError::NotJson(problem.to_string()))?;
+    if let Some(request) = Request::read(&input).map_err(HandlerError::Malformed)? {
+        let outcome = match &request {
+            Request::Undo { id, force } => Box::pin(engine.undo(id, *force)).await,
+            Request::Approve { id } => Box::pin(engine.approve(id)).await,
+        };
+        return answer(vec![outcome.map_err(HandlerError::Refused)?]);
+    }
+    let delivery = rescind::signal::decode(input).map_err(HandlerError::Malformed)?;
     let outcomes = engine.run(&delivery).await;
     if outcomes.is_empty() {
         return Err(HandlerError::NotOurs {
@@ -48,11 +56,13 @@ async fn handle(engine: &Engine, function: Function, payload: &str) -> Result<An
             what: format!("{} `{}`", delivery.signal.source(), rescind::text::clean(delivery.signal.name(), 100)),
         });
     }
+    answer(outcomes)
+}
+
+/// The answer, or an error so that the event is delivered again.
+fn answer(outcomes: Vec<Outcome>) -> Result<Answer, HandlerError> {
     let answer = Answer { outcomes };
-    if answer.outcomes.iter().any(|outcome| outcome.try_again) {
-        return Err(HandlerError::Failed(answer));
-    }
-    Ok(answer)
+    if answer.outcomes.iter().any(|outcome| outcome.try_again) { Err(HandlerError::Failed(answer)) } else { Ok(answer) }
 }
 
 /// Logs why an invocation ends as an error, and counts inputs that could not be read.
@@ -76,6 +86,8 @@ enum HandlerError {
     NotOurs { function: &'static str, what: String },
     #[error("{}", told(.0))]
     Failed(Answer),
+    #[error("{0}")]
+    Refused(String),
     #[error("the function's time ran out; the next delivery goes on where this one stopped")]
     OutOfTime,
 }
@@ -94,6 +106,7 @@ impl From<HandlerError> for Diagnostic {
             HandlerError::NotJson(_) | HandlerError::Malformed(_) => "Rescind.MalformedEvent",
             HandlerError::NotOurs { .. } => "Rescind.NotOurs",
             HandlerError::Failed(_) => "Rescind.Failed",
+            HandlerError::Refused(_) => "Rescind.Refused",
             HandlerError::OutOfTime => "Rescind.OutOfTime",
         };
         Self { error_type: error_type.to_owned(), error_message: error.to_string() }

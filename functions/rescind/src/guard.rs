@@ -18,6 +18,8 @@ pub struct Question<'a> {
     pub now: DateTime<Utc>,
     /// Whether nothing live was read, so that nothing may be changed.
     pub from_event_alone: bool,
+    /// Whether a person approved the plan.
+    pub is_approved: bool,
 }
 
 /// The guard's answer.
@@ -27,6 +29,8 @@ pub enum Permission {
     Act,
     /// Show what would be done.
     ShowOnly,
+    /// Keep the plan until a person approves it.
+    Ask,
     /// The owner exempts it; the text says how.
     Exempt(String),
     /// The settings forbid to go on; the text says which and why.
@@ -58,12 +62,12 @@ pub fn may_act(question: &Question<'_>) -> Permission {
         Exemption::None | Exemption::Ended(_) => {}
     }
     match settings.mode {
-        Mode::Enforce if question.from_event_alone => Permission::Misconfigured(
-            "`RESCIND_STATE=event` judges by the event alone, and nothing is changed on an event's word: enforce is refused"
+        Mode::Enforce | Mode::Approve if question.from_event_alone => Permission::Misconfigured(
+            "`RESCIND_STATE=event` judges by the event alone, and nothing is changed on an event's word: `enforce` and `approve` are refused"
                 .to_owned(),
         ),
-        Mode::Enforce => Permission::Act,
-        Mode::Approve => Permission::Misconfigured("`rescind:mode` is `approve`, which is not supported yet".to_owned()),
+        Mode::Approve if !question.is_approved => Permission::Ask,
+        Mode::Enforce | Mode::Approve => Permission::Act,
         Mode::DryRun | Mode::Off => Permission::ShowOnly,
     }
 }

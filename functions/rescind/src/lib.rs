@@ -8,8 +8,10 @@
 pub mod addresses;
 pub mod arn;
 pub mod guard;
+pub mod journal;
 pub mod outcome;
 pub mod plan;
+pub mod request;
 pub mod settings;
 pub mod signal;
 pub mod text;

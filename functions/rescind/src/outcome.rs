@@ -50,6 +50,9 @@ pub struct Outcome {
     /// Whether the event should be delivered again, since what stood in the way may pass.
     #[serde(skip)]
     pub try_again: bool,
+    /// Whether people know of it already, so that it is kept but not published.
+    #[serde(skip)]
+    pub is_told: bool,
 }
 
 /// The signal, in short.
@@ -83,6 +86,8 @@ pub struct ActorSummary {
 pub enum Status {
     /// Taken back, and seen to be.
     Reverted,
+    /// Put back as it was found, because a person asked for it.
+    Undone,
     /// It would be taken back: dry-run.
     WouldRevert,
     /// A plan waits for a person.
@@ -116,20 +121,20 @@ pub struct Timing {
 impl Outcome {
     /// The id of the outcome of `remediation` for a signal about `resource`.
     pub fn id_of(signal: &Signal, remediation: &str, resource: &Resource) -> String {
-        let mut hash = Sha256::new();
-        for part in
-            [signal.source(), &signal.account, &signal.region, &signal.id, remediation, &resource.kind, &resource.id]
-        {
-            // Length first, so that no two different lists of parts hash alike.
-            hash.update(part.len().to_be_bytes());
-            hash.update(part);
-        }
-        let digest = hash.finalize();
-        digest.iter().take(16).fold(String::with_capacity(32), |mut id, byte| {
-            // Writing to a text can't fail.
-            let _ = write!(id, "{byte:02x}");
-            id
-        })
+        hashed([
+            signal.source(),
+            &signal.account,
+            &signal.region,
+            &signal.id,
+            remediation,
+            &resource.kind,
+            &resource.id,
+        ])
+    }
+
+    /// The id of the outcome of undoing another one.
+    pub fn undo_id_of(id: &str) -> String {
+        hashed(["undo", id])
     }
 
     /// An outcome about which nothing is known yet but what the signal tells.
@@ -162,6 +167,7 @@ impl Outcome {
             steps: Vec::new(),
             timing: Timing::default(),
             try_again: false,
+            is_told: false,
         }
     }
 
@@ -181,6 +187,7 @@ impl Status {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Reverted => "reverted",
+            Self::Undone => "undone",
             Self::WouldRevert => "would-revert",
             Self::AwaitingApproval => "awaiting-approval",
             Self::Ignored => "ignored",
@@ -190,4 +197,19 @@ impl Status {
             Self::Failed => "failed",
         }
     }
+}
+
+/// The first half of a SHA-256 hash of the parts, in hexadecimal digits.
+fn hashed<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        // Length first, so that no two different lists of parts hash alike.
+        hash.update(part.len().to_be_bytes());
+        hash.update(part);
+    }
+    hash.finalize().iter().take(16).fold(String::with_capacity(32), |mut id, byte| {
+        // Writing to a text can't fail.
+        let _ = write!(id, "{byte:02x}");
+        id
+    })
 }

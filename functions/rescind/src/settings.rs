@@ -14,6 +14,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::arn::{self, Arn};
+use crate::journal::RepeatLimit;
 use crate::text::clean;
 
 /// What every tag of ours begins with.
@@ -60,7 +61,7 @@ pub struct TagKey {
 
 /// The tags that every remediation understands.
 pub const COMMON: &[TagKey] = &[
-    TagKey { key: "mode", list: false, value: "`off`, `dry-run` or `enforce`", default: "`dry-run`" },
+    TagKey { key: "mode", list: false, value: "`off`, `dry-run`, `approve` or `enforce`", default: "`dry-run`" },
     TagKey {
         key: "remediation",
         list: true,
@@ -84,6 +85,12 @@ pub const COMMON: &[TagKey] = &[
         list: true,
         value: "ids of accounts that are no strangers",
         default: "only the own account",
+    },
+    TagKey {
+        key: "repeat-limit",
+        list: false,
+        value: "reverts of the same change by the same principal before Rescind stands back: `N/duration`",
+        default: "`3/1h`",
     },
 ];
 
@@ -252,6 +259,8 @@ pub struct Settings {
     pub exempt_principals: Vec<PrincipalPattern>,
     /// Accounts that are no strangers.
     pub trusted_accounts: Vec<String>,
+    /// When to stand back from a fight.
+    pub repeat_limit: RepeatLimit,
 }
 
 impl Settings {
@@ -268,7 +277,7 @@ impl Settings {
             Some("approve") => Mode::Approve,
             Some("enforce") => Mode::Enforce,
             Some(other) => {
-                return Err(SettingsError::value("mode", other, "`off`, `dry-run` or `enforce`"));
+                return Err(SettingsError::value("mode", other, "`off`, `dry-run`, `approve` or `enforce`"));
             }
         };
         let names = format!("one of {}", remediations.join(", "));
@@ -284,12 +293,19 @@ impl Settings {
         let trusted_accounts = tags.parsed_list("trusted-accounts", "account ids of twelve digits", |word| {
             arn::is_account(word).then(|| word.to_owned())
         })?;
+        let repeat_limit = match tags.one("repeat-limit") {
+            None => RepeatLimit::default(),
+            Some(text) => RepeatLimit::parse(text).ok_or_else(|| {
+                SettingsError::value("repeat-limit", text, "a number and a time, such as `3/1h` or `10/30m`")
+            })?,
+        };
         Ok(Self {
             mode,
             remediations: only,
             exempt_tag,
             exempt_principals: exempt_principals.unwrap_or_default(),
             trusted_accounts: trusted_accounts.unwrap_or_default(),
+            repeat_limit,
         })
     }
 }

@@ -30,6 +30,8 @@ pub struct Delivery {
     pub ingested: Option<DateTime<Utc>>,
     /// What happened.
     pub signal: Signal,
+    /// The input as it came, for doing it all again later.
+    pub input: Value,
 }
 
 /// A decoded event.
@@ -133,6 +135,7 @@ pub enum SignalError {
 /// # Errors
 /// [`SignalError`] when it is neither form of input, or the event is none that Rescind reads.
 pub fn decode(input: Value) -> Result<Delivery, SignalError> {
+    let whole = input.clone();
     let Value::Object(mut map) = input else {
         return Err(fields::wrong(
             "input",
@@ -142,7 +145,12 @@ pub fn decode(input: Value) -> Result<Delivery, SignalError> {
     };
     // A bare event has a `detail-type`; the wrapper has not.
     if map.contains_key("detail-type") || !(map.contains_key("event") || map.contains_key("rule")) {
-        return Ok(Delivery { rule: None, ingested: None, signal: decode_event(Value::Object(map), "")? });
+        return Ok(Delivery {
+            rule: None,
+            ingested: None,
+            signal: decode_event(Value::Object(map), "")?,
+            input: whole,
+        });
     }
     let event = map.remove("event").unwrap_or(Value::Null);
     let wrapper = Value::Object(map);
@@ -156,7 +164,7 @@ pub fn decode(input: Value) -> Result<Delivery, SignalError> {
         })
         .ok_or_else(|| fields::wrong("rule", &Value::from(rule), "the ARN of an EventBridge or AWS Config rule"))?;
     let ingested = top.optional_time("ingested")?;
-    Ok(Delivery { rule: Some(rule), ingested, signal: decode_event(event, "event.")? })
+    Ok(Delivery { rule: Some(rule), ingested, signal: decode_event(event, "event.")?, input: whole })
 }
 
 /// Decodes one EventBridge event; `path` is where it stands in the input, for messages.

@@ -31,6 +31,8 @@ pub mod action {
     pub const REVOKE_INGRESS: &str = "ec2:RevokeSecurityGroupIngress";
     /// Puts rules back: the inverse of a revoke.
     pub const AUTHORIZE_INGRESS: &str = "ec2:AuthorizeSecurityGroupIngress";
+    /// What EC2 asks for when rules are put back with their tags.
+    pub const CREATE_TAGS: &str = "ec2:CreateTags";
 }
 
 /// A group as it stands.

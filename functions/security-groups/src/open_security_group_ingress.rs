@@ -28,6 +28,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use rescind::addresses::{self, AddressSet, Widest};
+use rescind::journal::Facts;
 use rescind::settings::{SettingsError, TagKey, Tags};
 use rescind::signal::{ApiCall, ComplianceChange, ConfigurationItemChange, Fact, Resource, Signal, field, items, text};
 use rescind::verdict::{Assessment, Evidence};
@@ -115,6 +116,9 @@ const OPERATIONS: &[Operation] = &[
     Operation::reads(action::DESCRIBE_VPCS),
     Operation::reads(action::GET_PREFIX_LIST),
     Operation::changes(action::REVOKE_INGRESS),
+    // The inverse, and the tags of the rules that it puts back.
+    Operation::changes(action::AUTHORIZE_INGRESS),
+    Operation::changes(action::CREATE_TAGS),
 ];
 
 /// The AWS Config rules whose judgement is heard, by the names of the managed rules. Security Hub and conformance packs
@@ -181,6 +185,14 @@ impl Remediation for OpenSecurityGroupIngress {
 
     fn resource_id<'a>(&self, state: &'a State) -> Option<&'a str> {
         state.group.as_ref().map(|group| group.id.as_str())
+    }
+
+    fn facts(&self, state: &State) -> Facts {
+        state.group.iter().flat_map(|group| &group.rules).map(|rule| (rule.permits(), rule.notes())).collect()
+    }
+
+    fn fingerprint(&self, offender: &Offence) -> String {
+        offender.rule.permits()
     }
 
     fn resource_tags<'a>(&self, state: &'a State) -> &'a [(String, String)] {

@@ -142,6 +142,23 @@ impl Rule {
             }
     }
 
+    /// What the rule permits, without its id, description and tags: the same for the same rule made again.
+    pub fn permits(&self) -> String {
+        let direction = if self.is_egress { "out" } else { "in" };
+        let ports = if matches!(self.protocol, Protocol::All) || self.protocol.has_ports() {
+            self.ports()
+        } else {
+            format!("{} {}/{}", self.protocol, self.from.unwrap_or(-1), self.to.unwrap_or(-1))
+        };
+        format!("{ports} {direction} {}", self.source)
+    }
+
+    /// The rule's description and tags.
+    pub fn notes(&self) -> String {
+        let tags: Vec<String> = self.tags.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        format!("{} [{}]", self.description.as_deref().unwrap_or_default(), tags.join(", "))
+    }
+
     /// What the rule is for, in a few characters: `tcp/22`, `tcp/20-25`, `all traffic`.
     pub fn ports(&self) -> String {
         match (self.protocol, self.from, self.to) {

@@ -104,7 +104,7 @@ async fn a_changed_tag_takes_effect_without_a_deployment() {
     for (mode, status) in [
         ("off", Status::Ignored),
         ("dry-run", Status::WouldRevert),
-        ("approve", Status::Misconfigured),
+        ("approve", Status::AwaitingApproval),
         ("enforce", Status::Reverted),
     ] {
         world.account.tag_rule("OpenSecurityGroupIngress", "rescind:mode", mode).await;

@@ -2,8 +2,10 @@
 //! role that the template gives it, and the state before and after is compared.
 
 mod bad_input;
+mod once;
 mod open_security_group_ingress;
 mod patterns;
 mod permissions;
 mod recorded_events;
+mod requests;
 mod trouble;

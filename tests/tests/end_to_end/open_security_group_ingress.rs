@@ -286,15 +286,15 @@ async fn what_aws_config_reports_is_closed_whoever_opened_it() {
     let world = World::new("enforce").await;
     let id = world.account.id.clone();
     let config_rule = "arn:aws:config:us-east-1:111122223333:config-rule/config-rule-abc";
-    let events: [Box<dyn Fn(&str) -> Value>; 3] = [
-        Box::new(|group| cloudtrail::configuration_item(&id, group, false)),
-        Box::new(|group| cloudtrail::configuration_item(&id, group, true)),
-        Box::new(|group| {
-            let mut event = cloudtrail::non_compliant(&id, "restricted-ssh", config_rule, group);
-            event["detail"].as_object_mut().unwrap().remove("configRuleARN");
-            event
-        }),
-    ];
+    let items = |is_oversized| move |group: &str| cloudtrail::configuration_item(&id, group, is_oversized);
+    let (item, oversized) = (items.clone()(false), items(true));
+    let account = world.account.id.clone();
+    let judgement = move |group: &str| {
+        let mut event = cloudtrail::non_compliant(&account, "restricted-ssh", config_rule, group);
+        event["detail"].as_object_mut().unwrap().remove("configRuleARN");
+        event
+    };
+    let events: [&dyn Fn(&str) -> Value; 3] = [&item, &oversized, &judgement];
     for event in events {
         let (group, before, _) =
             opened(&world, &[permission("tcp", 22, 22, "0.0.0.0/0"), permission("-1", -1, -1, "::/0")]).await;

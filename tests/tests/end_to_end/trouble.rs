@@ -9,7 +9,9 @@ use rescind_tests::{Fault, When, World, cloudtrail};
 /// Disturbs every try of one call in each way, delivers, and delivers once more when the function failed. The rule that is
 /// risky is gone in the end, nothing else is, and it went in one call.
 async fn survives(operation: &str, skip: usize) {
-    let mut world = World::new("enforce").await;
+    // A claim that could not be given up is free again before the next delivery.
+    let lease = ("RESCIND_LEASE_MS".to_owned(), "200".to_owned());
+    let mut world = World::with_environment("enforce", [lease]).await;
     let mut tried = 0;
     for fault in Fault::ALL {
         for when in [When::Before, When::After] {
@@ -37,6 +39,7 @@ async fn survives(operation: &str, skip: usize) {
                     Ok(answer) => answer,
                     Err(error) => {
                         assert!(error.error_type.starts_with("Rescind."), "{case}: {error:?}");
+                        tokio::time::sleep(Duration::from_millis(250)).await;
                         world
                             .invoke(&input)
                             .await

@@ -1,39 +1,85 @@
-//! Reads what has to be known: the owner's settings and the live state, side by side.
+//! Reads what has to be known: the owner's settings and the live state; and claims the outcome, side by side.
 
 use rescind::settings::{Mode, Settings, SettingsError, TagKey, Tags};
 use rescind::{Delivery, Resource};
 
-use super::{Engine, Wanted};
+use super::{Cause, Engine, Wanted, history_key};
 use crate::aws::CallError;
 use crate::environment::Environment;
+use crate::journal::{Claim, History};
 use crate::remediation::Remediation;
 
-/// The settings, or `None` when the rule is for other remediations; and the state, or `None` when it was not read.
-type Looked<R> = (Result<Option<Wanted<R>>, SettingsError>, Option<Result<<R as Remediation>::State, CallError>>);
+/// What has been found out.
+pub(super) struct Looked<R: Remediation> {
+    /// The settings, or `None` when the rule is for other remediations.
+    pub(super) wanted: Result<Option<Wanted<R>>, SettingsError>,
+    /// The live state; `None` when it was not read.
+    pub(super) state: Option<Result<R::State, CallError>>,
+    /// What was taken back of late.
+    pub(super) history: Result<History, CallError>,
+    /// The claim; `None` when there is no journal, or nothing to claim for.
+    pub(super) claim: Option<Result<Claim, CallError>>,
+}
 
 impl Engine {
-    /// Settings and state; one after the other only when the settings are at hand and may make the reading needless.
+    /// Settings, state, history and claim, side by side; the settings first only when they are at hand and may make the
+    /// rest needless.
     pub(super) async fn look<R: Remediation>(
         &self,
         remediation: &R,
         delivery: &Delivery,
+        cause: Cause<'_>,
         resource: &Resource,
         target: &R::Target,
+        id: &str,
     ) -> Looked<R> {
         let settings_are_at_hand = delivery.rule.is_none() || self.tags.remembered(delivery).is_some();
-        if settings_are_at_hand {
-            let wanted = self.settings(remediation, delivery).await;
-            let is_worth_it = matches!(&wanted, Ok(Some(wanted)) if wanted.common.mode != Mode::Off);
-            let state = match is_worth_it {
-                false => None,
-                true if self.environment.from_event_alone => remediation.state_of_event(resource, target).map(Ok),
-                true => Some(self.read(remediation, resource, target).await),
-            };
-            return (wanted, state);
+        let at_hand = if settings_are_at_hand { Some(self.settings(remediation, delivery).await) } else { None };
+        let is_worth_it =
+            at_hand.as_ref().is_none_or(|wanted| matches!(wanted, Ok(Some(wanted)) if wanted.common.mode != Mode::Off));
+        if let Some(wanted) = at_hand {
+            if !is_worth_it {
+                return Looked { wanted, state: None, history: Ok(History::default()), claim: None };
+            }
+            if self.environment.from_event_alone {
+                let state = remediation.state_of_event(resource, target).map(Ok);
+                return Looked { wanted, state, history: Ok(History::default()), claim: None };
+            }
+            let (state, history, claim) = tokio::join!(
+                self.read(remediation, resource, target),
+                self.history(remediation, delivery, resource),
+                self.claim(delivery, cause, id),
+            );
+            return Looked { wanted, state: Some(state), history, claim };
         }
-        let (wanted, state) =
-            tokio::join!(self.settings(remediation, delivery), self.read(remediation, resource, target));
-        (wanted, Some(state))
+        let (wanted, state, history, claim) = tokio::join!(
+            self.settings(remediation, delivery),
+            self.read(remediation, resource, target),
+            self.history(remediation, delivery, resource),
+            self.claim(delivery, cause, id),
+        );
+        Looked { wanted, state: Some(state), history, claim }
+    }
+
+    async fn history<R: Remediation>(
+        &self,
+        remediation: &R,
+        delivery: &Delivery,
+        resource: &Resource,
+    ) -> Result<History, CallError> {
+        match &self.journal {
+            None => Ok(History::default()),
+            Some(journal) => {
+                let key = history_key(remediation.name(), resource, &delivery.signal);
+                journal.history(&self.aws, &key).await
+            }
+        }
+    }
+
+    async fn claim(&self, delivery: &Delivery, cause: Cause<'_>, id: &str) -> Option<Result<Claim, CallError>> {
+        let journal = self.journal.as_ref()?;
+        let from = Self::phase_to_claim_from(cause);
+        Some(journal.claim(&self.aws, id, &delivery.input, from, self.lease()).await)
     }
 
     /// The live state.
@@ -48,7 +94,7 @@ impl Engine {
     }
 
     /// `None` when the rule is for other remediations.
-    async fn settings<R: Remediation>(
+    pub(super) async fn settings<R: Remediation>(
         &self,
         remediation: &R,
         delivery: &Delivery,

@@ -1,0 +1,205 @@
+//! What a person asks for: undoing what was done, approving what was planned.
+
+use std::time::Instant;
+
+use rescind::journal::{Facts, Phase, difference};
+use rescind::plan::StepState;
+use rescind::settings::Mode;
+use rescind::{Call, Delivery, Outcome, Resource, Status, Step, Verdict};
+
+use super::{Cause, Conclusion, Engine, busy};
+use crate::aws::CallError;
+use crate::clock;
+use crate::journal::{Claim, Ending, Entry, Journal};
+use crate::remediation::{AnyRemediation, Heard, Remediation};
+
+/// What is to be undone.
+#[derive(Debug)]
+pub struct Undoing {
+    original: Outcome,
+    delivery: Delivery,
+    before: Option<Facts>,
+    after: Option<Facts>,
+    force: bool,
+}
+
+impl Engine {
+    /// Puts a resource back as it was found, by the inverses of the steps that an outcome lists, the last one first.
+    ///
+    /// # Errors
+    /// A sentence, when there is nothing to undo by that id.
+    pub(crate) async fn undo(&self, id: &str, force: bool) -> Result<Outcome, String> {
+        let (entry, original, remediation) = self.find(id).await?;
+        if original.status != Status::Reverted {
+            return Err(format!(
+                "outcome {id} is `{}`: only what is `reverted` can be undone",
+                original.status.as_str()
+            ));
+        }
+        let delivery = delivery_of(&entry, id)?;
+        let undoing = Undoing { original, delivery, before: entry.before, after: entry.after, force };
+        Ok(remediation.undo(self, &undoing).await)
+    }
+
+    /// Carries out a plan that waits for a person, if it still fits.
+    ///
+    /// # Errors
+    /// A sentence, when no plan waits by that id, or not any more.
+    pub(crate) async fn approve(&self, id: &str) -> Result<Outcome, String> {
+        let (entry, original, remediation) = self.find(id).await?;
+        if entry.phase != Phase::Awaiting.as_str() {
+            return Err(format!("outcome {id} is `{}`: no plan of it waits for approval", original.status.as_str()));
+        }
+        if let Some(until) = entry.approvable_until.filter(|until| *until < clock::now()) {
+            return Err(format!("the plan of outcome {id} could be approved until {until}"));
+        }
+        let delivery = delivery_of(&entry, id)?;
+        let outcome = remediation.run(self, &delivery, Cause::Approval(&original.steps)).await;
+        outcome.ok_or_else(|| format!("the rule is no longer for {}", original.remediation))
+    }
+
+    async fn find(&self, id: &str) -> Result<(Entry, Outcome, &'static dyn AnyRemediation), String> {
+        let journal = self.journal()?;
+        let entry = journal.load(&self.aws, id).await.map_err(|problem| problem.to_string())?;
+        let (entry, original) = entry
+            .and_then(|entry| entry.outcome.clone().map(|outcome| (entry, outcome)))
+            .ok_or_else(|| format!("the journal has no outcome {}", rescind::text::clean(id, 100)))?;
+        let remediation = self.function.remediations.iter().find(|one| one.name() == original.remediation);
+        let remediation = remediation
+            .ok_or_else(|| format!("{} is no remediation of {}", original.remediation, self.function.name))?;
+        Ok((entry, original, *remediation))
+    }
+
+    fn journal(&self) -> Result<&Journal, String> {
+        self.journal.as_ref().ok_or_else(|| "there is no journal: `RESCIND_JOURNAL` names no table".to_owned())
+    }
+
+    /// Undoes what one remediation did.
+    pub(crate) async fn undo_one<R: Remediation>(&self, remediation: &R, undoing: &Undoing) -> Outcome {
+        let (started, calls) = (Instant::now(), self.aws.calls());
+        let original = &undoing.original;
+        let mut outcome = Outcome::begin(&undoing.delivery.signal, &original.remediation, &original.resource);
+        outcome.id = Outcome::undo_id_of(&original.id);
+        outcome.mode = Mode::Enforce;
+        let mut conclusion = self.undo_claimed(remediation, undoing, outcome).await;
+        if let Conclusion::New { outcome, .. } = &mut conclusion {
+            outcome.timing.event_to_done_ms = (clock::now() - undoing.delivery.signal.time).num_milliseconds().max(0);
+            outcome.timing.handler_ms = i64::try_from(started.elapsed().as_millis()).unwrap_or(i64::MAX);
+            outcome.timing.aws_calls = self.aws.calls() - calls;
+        }
+        self.record(conclusion).await
+    }
+
+    async fn undo_claimed<R: Remediation>(&self, remediation: &R, undoing: &Undoing, outcome: Outcome) -> Conclusion {
+        let failed = |outcome: Outcome, problem: &str| {
+            Conclusion::Busy(outcome.concluded(
+                Verdict::NotApplicable,
+                Status::Failed,
+                &format!("not undone: {problem}"),
+            ))
+        };
+        let Heard::About { resource, target } = remediation.listen(&undoing.delivery.signal) else {
+            return failed(outcome, "the event that is kept with it can't be read");
+        };
+        let journal = match self.journal() {
+            Ok(journal) => journal,
+            Err(problem) => return failed(outcome, &problem),
+        };
+        let claim = journal.claim(&self.aws, &outcome.id, &undoing.delivery.input, Phase::Open, self.lease());
+        let (claim, state) = tokio::join!(claim, self.read(remediation, &resource, &target));
+        let held = match claim {
+            Ok(Claim::Ours(held)) => held,
+            Ok(Claim::Closed(entry)) => return Conclusion::old(*entry, outcome),
+            Ok(Claim::Busy) => return Conclusion::Busy(busy(outcome)),
+            Err(problem) => return failed(outcome, &problem.to_string()),
+        };
+        let outcome = match state {
+            Ok(state) => self.undo_from(remediation, undoing, &resource, &target, &state, outcome).await,
+            Err(problem) => {
+                outcome.concluded(Verdict::NotApplicable, Status::Failed, &format!("not undone: {problem}"))
+            }
+        };
+        Conclusion::New { outcome, held: Some(held), ending: Ending::default() }
+    }
+
+    async fn undo_from<R: Remediation>(
+        &self,
+        remediation: &R,
+        undoing: &Undoing,
+        resource: &Resource,
+        target: &R::Target,
+        state: &R::State,
+        mut outcome: Outcome,
+    ) -> Outcome {
+        let original = &undoing.original;
+        let failed = |outcome: Outcome, problem: &str| {
+            outcome.concluded(Verdict::NotApplicable, Status::Failed, &format!("not undone: {problem}"))
+        };
+        let now = remediation.facts(state);
+        let is_back = undoing.before.as_ref().is_some_and(|before| difference(before, &now).is_none());
+        if !undoing.force
+            && !is_back
+            && let Some(after) = &undoing.after
+            && let Some(how) = difference(after, &now)
+        {
+            let text = format!(
+                "not undone: {} has changed since: {how}; `force` undoes it all the same",
+                original.resource.id
+            );
+            return outcome.concluded(Verdict::NotApplicable, Status::Ignored, &text);
+        }
+        let scope = match self.aws.scope(resource).await {
+            Ok(scope) => scope,
+            Err(problem) => return failed(outcome, &problem.to_string()),
+        };
+        let made = original.steps.iter().rev().filter(|step| step.state == StepState::Done);
+        for step in made {
+            let result = if is_back { Ok(()) } else { remediation.make(&scope, &step.inverse).await };
+            outcome.steps.push(inverted(step, &result));
+            if let Err(problem) = result {
+                return failed(outcome, &problem.to_string());
+            }
+        }
+        let seen = match self.read(remediation, resource, target).await {
+            Ok(state) => remediation.facts(&state),
+            Err(problem) => return failed(outcome, &format!("the calls were accepted, but not verified: {problem}")),
+        };
+        let differs = undoing.before.as_ref().and_then(|before| difference(before, &seen));
+        match differs {
+            Some(how) if !undoing.force => failed(outcome, &format!("the read-back shows that {how}")),
+            differs => {
+                self.remember_undo(undoing).await;
+                let note = differs.map(|how| format!("; by force: {how}")).unwrap_or_default();
+                outcome.concluded(
+                    Verdict::NotApplicable,
+                    Status::Undone,
+                    &format!("put back as it was found: {}{note}", original.reason),
+                )
+            }
+        }
+    }
+
+    /// A service that only looks at the state, such as AWS Config, will report what was put back; it is left alone then.
+    async fn remember_undo(&self, undoing: &Undoing) {
+        let (Ok(journal), Some(before)) = (self.journal(), &undoing.before) else { return };
+        let gone = |piece: &&String| undoing.after.as_ref().is_none_or(|after| !after.contains_key(*piece));
+        let changes: Vec<String> = before.keys().filter(gone).cloned().collect();
+        let Resource { account, region, id, .. } = &undoing.original.resource;
+        let key = format!("repeat/{}/{account}/{region}/{id}/*", undoing.original.remediation);
+        if let Err(problem) = journal.remember_undo(&self.aws, &key, &changes).await {
+            tracing::error!(outcome_id = undoing.original.id, "the undo was not remembered: {problem}");
+        }
+    }
+}
+
+/// The step that undoes a step.
+fn inverted(step: &Step, result: &Result<(), CallError>) -> Step {
+    let back: Call = step.call.clone();
+    let state = if result.is_ok() { StepState::Done } else { StepState::Failed };
+    Step { call: step.inverse.clone(), inverse: back, state }
+}
+
+fn delivery_of(entry: &Entry, id: &str) -> Result<Delivery, String> {
+    let input = entry.delivery.clone().ok_or_else(|| format!("the event of outcome {id} was too large to be kept"))?;
+    rescind::signal::decode(input).map_err(|problem| problem.to_string())
+}

@@ -1,0 +1,416 @@
+//! The journal: a DynamoDB table with one item for each outcome id. It is what makes a remediation happen once.
+//!
+//! A claim is a conditional write with a lease, after the Amazon DynamoDB developer guide, *Condition expressions*. An
+//! item also says, for each principal and resource, what was taken back of late, so that a fight is noticed.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
+use chrono::{DateTime, TimeDelta, Utc};
+use rescind::journal::{Earlier, Facts, Phase, Revert};
+use rescind::{Outcome, Step};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::aws::{Aws, CallError, CallFailure};
+use crate::clock;
+
+/// How long an outcome is kept.
+const KEPT: TimeDelta = TimeDelta::days(400);
+/// How long a plan waits for a person.
+const APPROVABLE: TimeDelta = TimeDelta::hours(24);
+/// The largest event that is kept: an item may hold 400 KB.
+const LARGEST_EVENT: usize = 250_000;
+/// Reverts that are remembered for one principal and resource.
+const REMEMBERED: usize = 100;
+
+const GET: &str = "dynamodb:GetItem";
+const UPDATE: &str = "dynamodb:UpdateItem";
+
+type Item = HashMap<String, AttributeValue>;
+
+/// The journal's table.
+#[derive(Debug)]
+pub(crate) struct Journal {
+    table: String,
+    function: String,
+}
+
+/// What became of a claim.
+#[derive(Debug)]
+pub(crate) enum Claim {
+    /// It is ours to work on, with what earlier deliveries left.
+    Ours(Box<Held>),
+    /// Another delivery came to an end with it.
+    Closed(Box<Entry>),
+    /// Another delivery works on it.
+    Busy,
+}
+
+/// A claim that is ours.
+#[derive(Debug, Clone)]
+pub(crate) struct Held {
+    id: String,
+    owner: String,
+    /// What earlier deliveries left.
+    pub(crate) earlier: Earlier,
+    /// The status that was published last for this outcome.
+    told: Option<String>,
+}
+
+/// An entry as it is kept.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    /// Its phase, as written.
+    pub(crate) phase: String,
+    /// What was said last.
+    pub(crate) outcome: Option<Outcome>,
+    /// The status that was published last.
+    pub(crate) told: Option<String>,
+    /// Another delivery is just telling it.
+    pub(crate) is_being_told: bool,
+    /// The function's input.
+    pub(crate) delivery: Option<Value>,
+    /// How the resource stood before it was changed.
+    pub(crate) before: Option<Facts>,
+    /// How it stood after that.
+    pub(crate) after: Option<Facts>,
+    /// Until when a plan may be approved.
+    pub(crate) approvable_until: Option<DateTime<Utc>>,
+}
+
+/// What is written when a delivery comes to an end.
+#[derive(Debug, Default)]
+pub(crate) struct Ending {
+    /// How the resource stood before it was changed.
+    pub(crate) before: Option<Facts>,
+    /// How it stands now.
+    pub(crate) after: Option<Facts>,
+}
+
+/// What the journal knows of a principal's changes of a resource.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct History {
+    /// What was taken back.
+    pub(crate) reverts: Vec<Revert>,
+    /// What a person put back with `undo`.
+    pub(crate) undone: Vec<String>,
+}
+
+impl Journal {
+    pub(crate) fn new(table: String, function: String) -> Self {
+        Self { table, function }
+    }
+
+    async fn client(&self, aws: &Aws) -> std::sync::Arc<Client> {
+        aws.own().await.client(|config, counter| {
+            Client::from_conf(aws_sdk_dynamodb::config::Builder::from(config).interceptor(counter).build())
+        })
+    }
+
+    /// Claims an outcome for this delivery. `from` is the phase that it may be in beside not being there at all.
+    pub(crate) async fn claim(
+        &self,
+        aws: &Aws,
+        id: &str,
+        delivery: &Value,
+        from: Phase,
+        lease: Duration,
+    ) -> Result<Claim, CallError> {
+        let now = clock::now();
+        // Nobody else claims in the same nanosecond of the same process.
+        let owner = format!("{}/{}", std::process::id(), now.timestamp_nanos_opt().unwrap_or_default());
+        let until = now.timestamp_millis() + i64::try_from(lease.as_millis()).unwrap_or(i64::MAX / 2);
+        let event = delivery.to_string();
+        let mut update = self
+            .client(aws)
+            .await
+            .update_item()
+            .table_name(&self.table)
+            .key("id", text(id))
+            .expression_attribute_names("#phase", "phase")
+            .expression_attribute_values(":open", text(Phase::Open.as_str()))
+            .expression_attribute_values(":from", text(from.as_str()))
+            .expression_attribute_values(":owner", text(&owner))
+            .expression_attribute_values(":until", number(until))
+            .expression_attribute_values(":now", number(now.timestamp_millis()))
+            .expression_attribute_values(":one", number(1))
+            .expression_attribute_values(":zero", number(0))
+            .expression_attribute_values(":function", text(&self.function))
+            .expression_attribute_values(":expires", number((now + KEPT).timestamp()))
+            .condition_expression("attribute_not_exists(id) OR (#phase = :from AND lease_until < :now)")
+            .return_values(ReturnValue::AllNew)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        let mut set = "SET #phase = :open, claimed_by = :owner, lease_until = :until, function_name = :function, \
+             first_seen = if_not_exists(first_seen, :now), expires = :expires, \
+             previous_lease = if_not_exists(lease_until, :zero)"
+            .to_owned();
+        if event.len() <= LARGEST_EVENT {
+            update = update.expression_attribute_values(":delivery", text(&event));
+            set.push_str(", delivery = if_not_exists(delivery, :delivery)");
+        }
+        match update.update_expression(format!("{set} ADD attempts :one")).send().await {
+            Ok(answer) => Ok(Claim::Ours(held(id, owner, &answer.attributes().cloned().unwrap_or_default()))),
+            Err(error) => match error.as_service_error() {
+                Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {
+                    let item = match failed.item() {
+                        Some(item) => item.clone(),
+                        None => self.get(aws, id).await?.unwrap_or_default(),
+                    };
+                    // An earlier try of this very call may have worked without our hearing of it.
+                    if get_text(&item, "claimed_by").as_ref() == Some(&owner) {
+                        return Ok(Claim::Ours(held(id, owner, &item)));
+                    }
+                    let is_closed = get_text(&item, "phase").is_some_and(|phase| phase != Phase::Open.as_str());
+                    Ok(if is_closed { Claim::Closed(Box::new(entry(&item))) } else { Claim::Busy })
+                }
+                _ => Err(CallError::from_sdk(UPDATE, &error)),
+            },
+        }
+    }
+
+    /// Writes the steps that are about to be made, with their inverses.
+    pub(crate) async fn note_steps(&self, aws: &Aws, held: &Held, steps: &[Step]) -> Result<(), CallError> {
+        self.update(aws, held, "SET planned_steps = :steps", [(":steps", json(&steps))]).await
+    }
+
+    /// Writes what became of it. The claim holds for as long as it takes to tell it; an outcome that need not be told is
+    /// given up at once.
+    pub(crate) async fn finish(
+        &self,
+        aws: &Aws,
+        held: &Held,
+        outcome: &Outcome,
+        ending: &Ending,
+        telling: Option<Duration>,
+    ) -> Result<(), CallError> {
+        let now = clock::now();
+        let until =
+            telling.map_or(0, |time| now.timestamp_millis() + i64::try_from(time.as_millis()).unwrap_or_default());
+        let mut set = "SET #phase = :phase, lease_until = :until, outcome = :outcome, expires = :expires".to_owned();
+        let mut values = vec![
+            (":phase", text(Phase::after(outcome.status).as_str())),
+            (":until", number(until)),
+            (":outcome", json(outcome)),
+            (":expires", number((now + KEPT).timestamp())),
+        ];
+        for (name, placeholder, facts) in
+            [("before_facts", ":before", &ending.before), ("after_facts", ":after", &ending.after)]
+        {
+            if let Some(facts) = facts {
+                set = format!("{set}, {name} = {placeholder}");
+                values.push((placeholder, json(facts)));
+            }
+        }
+        if Phase::after(outcome.status) == Phase::Awaiting {
+            set.push_str(", approvable_until = :approvable");
+            values.push((":approvable", text(&(now + APPROVABLE).to_rfc3339())));
+        }
+        self.update(aws, held, &set, values).await
+    }
+
+    /// Gives the claim up as if it had never been.
+    pub(crate) async fn release(&self, aws: &Aws, held: &Held) -> Result<(), CallError> {
+        self.update(aws, held, "SET lease_until = :zero", [(":zero", number(0))]).await
+    }
+
+    /// Remembers which status was published.
+    pub(crate) async fn mark_told(&self, aws: &Aws, id: &str, status: &str) -> Result<(), CallError> {
+        let update = self.client(aws).await.update_item().table_name(&self.table).key("id", text(id));
+        let update = update
+            .update_expression("SET told = :told, lease_until = :zero")
+            .expression_attribute_values(":told", text(status))
+            .expression_attribute_values(":zero", number(0));
+        update.send().await.map(drop).map_err(|error| CallError::from_sdk(UPDATE, &error))
+    }
+
+    /// An update of an entry that is ours. Fails when another delivery has taken it over.
+    async fn update(
+        &self,
+        aws: &Aws,
+        held: &Held,
+        expression: &str,
+        values: impl IntoIterator<Item = (&'static str, AttributeValue)>,
+    ) -> Result<(), CallError> {
+        let mut update = self
+            .client(aws)
+            .await
+            .update_item()
+            .table_name(&self.table)
+            .key("id", text(&held.id))
+            .update_expression(expression)
+            .condition_expression("claimed_by = :owner")
+            .expression_attribute_values(":owner", text(&held.owner));
+        if expression.contains("#phase") {
+            update = update.expression_attribute_names("#phase", "phase");
+        }
+        for (name, value) in values {
+            update = update.expression_attribute_values(name, value);
+        }
+        update.send().await.map(drop).map_err(|error| CallError::from_sdk(UPDATE, &error))
+    }
+
+    async fn get(&self, aws: &Aws, id: &str) -> Result<Option<Item>, CallError> {
+        let get = self.client(aws).await.get_item().table_name(&self.table).key("id", text(id)).consistent_read(true);
+        let answer = get.send().await.map_err(|error| CallError::from_sdk(GET, &error))?;
+        Ok(answer.item().cloned())
+    }
+
+    /// Reads an entry.
+    pub(crate) async fn load(&self, aws: &Aws, id: &str) -> Result<Option<Entry>, CallError> {
+        Ok(self.get(aws, id).await?.map(|item| entry(&item)))
+    }
+
+    /// What was taken back of late, by `key`: principal and resource.
+    pub(crate) async fn history(&self, aws: &Aws, key: &str) -> Result<History, CallError> {
+        let item = self.get(aws, key).await?.unwrap_or_default();
+        let list = |name: &str| match item.get(name) {
+            Some(AttributeValue::L(list)) => list.iter().filter_map(|value| value.as_s().ok().cloned()).collect(),
+            _ => Vec::new(),
+        };
+        let reverts = list("reverts").iter().filter_map(|text| serde_json::from_str(text).ok()).collect();
+        Ok(History { reverts, undone: list("undone") })
+    }
+
+    /// Remembers a revert.
+    pub(crate) async fn remember_revert(
+        &self,
+        aws: &Aws,
+        key: &str,
+        known: &History,
+        revert: &Revert,
+    ) -> Result<(), CallError> {
+        if known.reverts.len() >= REMEMBERED {
+            let kept: Vec<AttributeValue> =
+                known.reverts.iter().skip(REMEMBERED / 2).chain([revert]).map(json).collect();
+            return self.remember(aws, key, "SET reverts = :list, expires = :expires", kept).await;
+        }
+        let append = "SET reverts = list_append(if_not_exists(reverts, :empty), :list), expires = :expires";
+        self.remember(aws, key, append, vec![json(revert)]).await
+    }
+
+    /// Remembers what a person put back.
+    pub(crate) async fn remember_undo(&self, aws: &Aws, key: &str, changes: &[String]) -> Result<(), CallError> {
+        let append = "SET undone = list_append(if_not_exists(undone, :empty), :list), expires = :expires";
+        self.remember(aws, key, append, changes.iter().map(|change| text(change)).collect()).await
+    }
+
+    async fn remember(
+        &self,
+        aws: &Aws,
+        key: &str,
+        expression: &str,
+        list: Vec<AttributeValue>,
+    ) -> Result<(), CallError> {
+        let mut update = self
+            .client(aws)
+            .await
+            .update_item()
+            .table_name(&self.table)
+            .key("id", text(key))
+            .update_expression(expression)
+            .expression_attribute_values(":list", AttributeValue::L(list))
+            .expression_attribute_values(":expires", number((clock::now() + KEPT).timestamp()));
+        if expression.contains(":empty") {
+            update = update.expression_attribute_values(":empty", AttributeValue::L(Vec::new()));
+        }
+        update.send().await.map(drop).map_err(|error| CallError::from_sdk(UPDATE, &error))
+    }
+
+    /// Whether `outcome` is the first within `within` in which Rescind stands back for `key`, so that it is told only once.
+    pub(crate) async fn begins_to_stand_back(
+        &self,
+        aws: &Aws,
+        key: &str,
+        outcome: &str,
+        within: TimeDelta,
+    ) -> Result<bool, CallError> {
+        let now = clock::now();
+        let update = self
+            .client(aws)
+            .await
+            .update_item()
+            .table_name(&self.table)
+            .key("id", text(key))
+            .update_expression("SET standing_back_until = :until, standing_back_in = :outcome")
+            .condition_expression(
+                "attribute_not_exists(standing_back_until) OR standing_back_until < :now OR standing_back_in = :outcome",
+            )
+            .expression_attribute_values(":outcome", text(outcome))
+            .expression_attribute_values(":until", number((now + within).timestamp_millis()))
+            .expression_attribute_values(":now", number(now.timestamp_millis()));
+        match update.send().await {
+            Ok(_) => Ok(true),
+            Err(error) => {
+                let error = CallError::from_sdk(UPDATE, &error);
+                if is_taken_over(&error) { Ok(false) } else { Err(error) }
+            }
+        }
+    }
+}
+
+impl Held {
+    /// The status that was published last for this outcome.
+    pub(crate) fn told(&self) -> Option<&str> {
+        self.told.as_deref()
+    }
+}
+
+/// Whether an update failed on its condition: another delivery has taken the entry over.
+pub(crate) fn is_taken_over(error: &CallError) -> bool {
+    error.failure == CallFailure::Refused && error.code.as_deref() == Some("ConditionalCheckFailedException")
+}
+
+fn text(value: &str) -> AttributeValue {
+    AttributeValue::S(value.to_owned())
+}
+
+fn number(value: i64) -> AttributeValue {
+    AttributeValue::N(value.to_string())
+}
+
+fn json(value: &impl serde::Serialize) -> AttributeValue {
+    AttributeValue::S(serde_json::to_string(value).unwrap_or_default())
+}
+
+fn get_text(item: &Item, name: &str) -> Option<String> {
+    item.get(name).and_then(|value| value.as_s().ok()).cloned()
+}
+
+fn get_number(item: &Item, name: &str) -> Option<i64> {
+    item.get(name).and_then(|value| value.as_n().ok()).and_then(|number| number.parse().ok())
+}
+
+fn get_json<T: DeserializeOwned>(item: &Item, name: &str) -> Option<T> {
+    serde_json::from_str(&get_text(item, name)?).ok()
+}
+
+fn held(id: &str, owner: String, item: &Item) -> Box<Held> {
+    let attempts = get_number(item, "attempts").and_then(|number| u64::try_from(number).ok()).unwrap_or(1);
+    let earlier = Earlier {
+        attempts: attempts.saturating_sub(1),
+        // A delivery that comes to an end sets its lease to zero.
+        was_cut_off: get_number(item, "previous_lease").is_some_and(|until| until > 0),
+        outcome: get_json(item, "outcome"),
+        plan: get_json(item, "planned_steps").unwrap_or_default(),
+    };
+    Box::new(Held { id: id.to_owned(), owner, earlier, told: get_text(item, "told") })
+}
+
+fn entry(item: &Item) -> Entry {
+    Entry {
+        phase: get_text(item, "phase").unwrap_or_default(),
+        outcome: get_json(item, "outcome"),
+        told: get_text(item, "told"),
+        is_being_told: get_number(item, "lease_until").is_some_and(|until| until > clock::now().timestamp_millis()),
+        delivery: get_json(item, "delivery"),
+        before: get_json(item, "before_facts"),
+        after: get_json(item, "after_facts"),
+        approvable_until: get_text(item, "approvable_until")
+            .and_then(|time| DateTime::parse_from_rfc3339(&time).ok())
+            .map(|time| time.to_utc()),
+    }
+}

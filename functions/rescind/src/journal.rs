@@ -1,0 +1,179 @@
+//! What the journal keeps of an outcome, and what follows from it.
+//!
+//! An entry is *open* while a delivery works on it or a later one may, *awaiting* while a plan waits for a person, and
+//! *closed* when nothing more is to be done for the signal.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::outcome::{Outcome, Status};
+use crate::plan::Step;
+
+/// What is known of a resource's state, piece by piece, for comparing two moments: for a security group each rule, by
+/// what it permits.
+pub type Facts = BTreeMap<String, String>;
+
+/// How far an entry has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// A delivery works on it, or a later one may.
+    Open,
+    /// A plan waits for a person.
+    Awaiting,
+    /// Nothing more is to be done.
+    Closed,
+}
+
+impl Phase {
+    /// The phase that a status leaves an entry in. What changed nothing stays open: the same event may be delivered
+    /// again after the settings have changed.
+    pub fn after(status: Status) -> Self {
+        match status {
+            Status::Reverted | Status::Undone | Status::StandingBack => Self::Closed,
+            Status::AwaitingApproval => Self::Awaiting,
+            Status::WouldRevert | Status::Ignored | Status::AlreadySafe | Status::Misconfigured | Status::Failed => {
+                Self::Open
+            }
+        }
+    }
+
+    /// The phase as it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Awaiting => "awaiting",
+            Self::Closed => "closed",
+        }
+    }
+}
+
+/// What earlier deliveries of the same signal left.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Earlier {
+    /// Deliveries before this one.
+    pub attempts: u64,
+    /// The last one was cut off: it neither finished nor gave up.
+    pub was_cut_off: bool,
+    /// What the last one that came to an end said.
+    pub outcome: Option<Outcome>,
+    /// The steps that it was about to make.
+    pub plan: Vec<Step>,
+}
+
+impl Earlier {
+    /// Whether an earlier delivery may have made its calls without being able to say so.
+    pub fn may_have_acted(&self) -> bool {
+        let unheard = self
+            .outcome
+            .as_ref()
+            .is_some_and(|outcome| outcome.steps.iter().any(|step| step.state != crate::plan::StepState::Planned));
+        self.was_cut_off || unheard
+    }
+}
+
+/// One revert, as the repeat limit counts it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Revert {
+    /// In which outcome: a revert that was written twice counts once.
+    pub outcome: String,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// What was taken back, without ids and descriptions, which a fighter would vary.
+    pub changes: Vec<String>,
+}
+
+/// How many reverts of one change before Rescind stands back: `N/duration`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RepeatLimit {
+    /// The number.
+    pub reverts: usize,
+    /// Within which time.
+    pub within: TimeDelta,
+}
+
+impl Default for RepeatLimit {
+    fn default() -> Self {
+        Self { reverts: 3, within: TimeDelta::hours(1) }
+    }
+}
+
+impl RepeatLimit {
+    /// Reads `3/1h`: a number, and a time in seconds, minutes, hours or days (`s`, `m`, `h`, `d`).
+    pub fn parse(text: &str) -> Option<Self> {
+        let (reverts, within) = text.split_once('/')?;
+        let reverts: usize = reverts.parse().ok().filter(|number| (1..=1000).contains(number))?;
+        let unit = within.chars().last()?;
+        let number: i64 = within.strip_suffix(unit)?.parse().ok().filter(|number| (1..=10_000).contains(number))?;
+        let within = match unit {
+            's' => TimeDelta::seconds(number),
+            'm' => TimeDelta::minutes(number),
+            'h' => TimeDelta::hours(number),
+            'd' => TimeDelta::days(number),
+            _ => return None,
+        };
+        Some(Self { reverts, within })
+    }
+
+    /// Whether `change` has been taken back so often of late that taking it back once more would be a fight.
+    pub fn is_reached(&self, history: &[Revert], change: &str, now: DateTime<Utc>) -> bool {
+        let recent = history.iter().filter(|revert| now - revert.at < self.within);
+        let of_change = recent.filter(|revert| revert.changes.iter().any(|one| one == change));
+        of_change.map(|revert| &revert.outcome).collect::<BTreeSet<_>>().len() >= self.reverts
+    }
+}
+
+/// What has changed between two moments, in words; `None` when nothing has.
+pub fn difference(before: &Facts, now: &Facts) -> Option<String> {
+    let mut changes = Vec::new();
+    for (piece, value) in before {
+        match now.get(piece) {
+            None => changes.push(format!("{piece} is gone")),
+            Some(other) if other != value => changes.push(format!("{piece} was changed")),
+            Some(_) => {}
+        }
+    }
+    changes.extend(now.keys().filter(|piece| !before.contains_key(*piece)).map(|piece| format!("{piece} is new")));
+    (!changes.is_empty()).then(|| changes.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_read() {
+        let limit = |text| RepeatLimit::parse(text);
+        assert_eq!(limit("3/1h"), Some(RepeatLimit::default()));
+        assert_eq!(limit("10/30m"), Some(RepeatLimit { reverts: 10, within: TimeDelta::minutes(30) }));
+        for text in ["", "3", "3/", "0/1h", "3/0h", "3/1w", "3/h", "-1/1h", "3/1h/1h", "x/1h"] {
+            assert_eq!(limit(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_limit_counts_the_same_change_within_its_time() {
+        let now: DateTime<Utc> = "2026-11-24T12:00:00Z".parse().unwrap();
+        let revert = |minutes: i64, change: &str| Revert {
+            outcome: minutes.to_string(),
+            at: now - TimeDelta::minutes(minutes),
+            changes: vec![change.to_owned()],
+        };
+        let history = [revert(70, "a"), revert(50, "a"), revert(40, "b"), revert(1, "a"), revert(1, "a")];
+        assert!(!RepeatLimit::default().is_reached(&history, "a", now), "one of the three is too old");
+        assert!(RepeatLimit { reverts: 2, ..RepeatLimit::default() }.is_reached(&history, "a", now));
+        assert!(!RepeatLimit { reverts: 2, ..RepeatLimit::default() }.is_reached(&history, "b", now));
+    }
+
+    #[test]
+    fn differences_are_told_piece_by_piece() {
+        let facts =
+            |pairs: &[(&str, &str)]| pairs.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect::<Facts>();
+        let before = facts(&[("a", "1"), ("b", "1"), ("c", "1")]);
+        assert_eq!(difference(&before, &before), None);
+        let now = facts(&[("a", "1"), ("b", "2"), ("d", "1")]);
+        assert_eq!(difference(&before, &now).unwrap(), "b was changed, c is gone, d is new");
+    }
+}

@@ -1,0 +1,97 @@
+//! What a person asks for: `{"undo": "<outcome id>"}`, with `"force": true` if need be, or `{"approve": "<outcome id>"}`.
+
+use serde_json::{Value, json};
+
+use crate::signal::SignalError;
+
+/// A request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Request {
+    /// Put a resource back as it was found.
+    Undo {
+        /// The outcome whose steps are undone.
+        id: String,
+        /// Even though the resource has changed since.
+        force: bool,
+    },
+    /// Carry out a plan.
+    Approve {
+        /// The outcome that holds the plan.
+        id: String,
+    },
+}
+
+impl Request {
+    /// The outcome that it is about.
+    pub fn id(&self) -> &str {
+        match self {
+            Self::Undo { id, .. } | Self::Approve { id } => id,
+        }
+    }
+
+    /// The request as JSON.
+    pub fn to_json(&self) -> Value {
+        match self {
+            Self::Undo { id, force } => json!({ "undo": id, "force": force }),
+            Self::Approve { id } => json!({ "approve": id }),
+        }
+    }
+
+    /// Reads a request; `None` when the input is none.
+    ///
+    /// # Errors
+    /// [`SignalError`] when it looks like one and can't be read.
+    pub fn read(input: &Value) -> Result<Option<Self>, SignalError> {
+        let (undo, approve) = (input.get("undo"), input.get("approve"));
+        let wrong = |field: &str, problem: &str, expected| SignalError::Field {
+            field: field.to_owned(),
+            problem: problem.to_owned(),
+            expected,
+        };
+        let id = |field: &str, value: &Value| {
+            let is_id = |text: &&str| {
+                text.len() == 32 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+            };
+            let found = value.as_str().filter(is_id).map(str::to_owned);
+            found.ok_or_else(|| wrong(field, "is no outcome id", "32 hexadecimal digits, as the outcome's `id`"))
+        };
+        match (undo, approve) {
+            (None, None) => Ok(None),
+            (Some(_), Some(_)) => Err(wrong("undo", "stands beside `approve`", "one of the two")),
+            (None, Some(value)) => Ok(Some(Self::Approve { id: id("approve", value)? })),
+            (Some(value), None) => {
+                let force = match input.get("force") {
+                    None => false,
+                    Some(Value::Bool(force)) => *force,
+                    Some(_) => return Err(wrong("force", "is neither", "true or false")),
+                };
+                Ok(Some(Self::Undo { id: id("undo", value)?, force }))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_told_from_events() {
+        let id = "0123456789abcdef0123456789abcdef";
+        assert_eq!(Request::read(&json!({"detail-type": "x"})), Ok(None));
+        assert_eq!(Request::read(&json!({"undo": id})), Ok(Some(Request::Undo { id: id.into(), force: false })));
+        assert_eq!(
+            Request::read(&json!({"undo": id, "force": true})),
+            Ok(Some(Request::Undo { id: id.into(), force: true }))
+        );
+        assert_eq!(Request::read(&json!({"approve": id})), Ok(Some(Request::Approve { id: id.into() })));
+        for wrong in [
+            json!({"undo": 5}),
+            json!({"undo": "repeat/x"}),
+            json!({"undo": id, "approve": id}),
+            json!({"undo": id, "force": "yes"}),
+        ] {
+            assert!(Request::read(&wrong).is_err(), "{wrong}");
+        }
+    }
+}

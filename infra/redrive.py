@@ -1,0 +1,286 @@
+#!/usr/bin/env python3
+"""Puts the dead letters of a stack back: what a function failed on, and what EventBridge could not hand over.
+
+    make redrive                           for the stack `rescind`
+    make redrive STACK=other               for another one
+    make redrive DRY_RUN=1                 only shows what would be done
+
+Mend the cause first: the alarm, the error shown here and the function's log tell it. What fails again comes back into
+the queue. A letter is deleted only after Lambda has accepted it, so one may be handed over twice, which the functions
+bear: they do a thing once. What can't be put back stays in the queue, and the exit status is 1.
+
+Credentials and Region are found as the AWS CLI finds them. They need to read the stack's outputs and the targets of its
+rules, to receive and delete the messages of its queues, to invoke its functions and to publish to its topic.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import sys
+import time
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Any
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+Json = dict[str, Any]
+
+# How long a message that was read stays hidden from others who read the queue.
+HIDDEN_SECONDS = 300
+
+
+class Kept(Exception):
+    """Why a letter stays where it is."""
+
+
+def printable(text: object, limit: int = 200) -> str:
+    """What others wrote, fit for a terminal."""
+    shown = "".join(c if c.isprintable() else " " for c in str(text))
+    return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+
+
+def parsed(text: str) -> Any:
+    """What a JSON text says; another text as it is."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def at(value: Any, *keys: str) -> Any:
+    """What stands deep in a JSON value, or nothing."""
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+def filled_in(transformer: Json, event: Json, rule_arn: str) -> str:
+    """What EventBridge would have handed over, had it been able to."""
+    values = {
+        "aws.events.rule-arn": rule_arn,
+        # When the event reached EventBridge is known no more.
+        "aws.events.event.ingestion-time": None,
+        "aws.events.event.json": event,
+    }
+    for name, path in transformer.get("InputPathsMap", {}).items():
+        values[name] = at(event, *path.removeprefix("$.").split("."))
+    template = transformer["InputTemplate"]
+    # A template is one JSON value, or lines of text, each in quotes.
+    is_text = template.startswith('"')
+
+    def value_of(placeholder: re.Match[str]) -> str:
+        value = values.get(placeholder[1])
+        if not is_text:
+            return json.dumps(value)
+        return "" if value is None else value if isinstance(value, str) else json.dumps(value)
+
+    lines = (line[1:-1] for line in template.splitlines()) if is_text else [template]
+    return "\n".join(re.sub(r"<([^<>]+)>", value_of, line) for line in lines)
+
+
+class Stack:
+    """A deployed stack, as far as its dead letters matter."""
+
+    def __init__(self, name: str, session: boto3.session.Session) -> None:
+        self.name, self.session = name, session
+        self.events, self.sqs = session.client("events"), session.client("sqs")
+        self._targets: dict[str, list[Json]] = {}
+
+    @cached_property
+    def outputs(self) -> dict[str, str]:
+        [stack] = self.session.client("cloudformation").describe_stacks(StackName=self.name)["Stacks"]
+        return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
+
+    def of_kind(self, ending: str) -> dict[str, str]:
+        """The outputs whose name ends so, by the rest of the name."""
+        return {key.removesuffix(ending): value for key, value in self.outputs.items() if key.endswith(ending)}
+
+    def targets(self, rule_arn: str) -> list[Json]:
+        """What a rule hands its events to."""
+        if rule_arn not in self._targets:
+            try:
+                answer = self.events.list_targets_by_rule(Rule=rule_arn.rsplit("/", 1)[-1])
+                self._targets[rule_arn] = answer["Targets"]
+            except self.events.exceptions.ResourceNotFoundException:
+                self._targets[rule_arn] = []
+        return self._targets[rule_arn]
+
+    def destination(self, arn: str) -> tuple[str, str]:
+        """The function or topic of this stack that an ARN means. Who can write into a queue can't choose another."""
+        parts = arn.split(":")
+        if parts[2:3] == ["lambda"] and len(parts) >= 7 and parts[6] in self.of_kind("Function").values():
+            # Without `:$LATEST`, which a policy would have to name.
+            return "lambda", parts[6]
+        if arn in self.of_kind("Topic").values():
+            return "sns", arn
+        raise Kept(f"{arn} is neither a function nor a topic of this stack")
+
+    def hand_over(self, service: str, destination: str, payload: str) -> None:
+        """Hands a payload over; returns once it is accepted."""
+        if service == "lambda":
+            self.session.client("lambda").invoke(
+                FunctionName=destination, InvocationType="Event", Payload=payload.encode()
+            )
+        else:
+            self.session.client("sns").publish(TopicArn=destination, Message=payload)
+
+
+class Letter:
+    """A message of a dead-letter queue.
+
+    Two kinds exist. A function's failures are invocation records: `requestPayload` holds what the function was given.
+    What EventBridge could not hand over is the event, and attributes name rule and target. The documentation leaves
+    open whether the event is transformed by then, so either is taken.
+    """
+
+    def __init__(self, message: Json) -> None:
+        self.message = message
+        self.attributes = {
+            key: value.get("StringValue", "") for key, value in message.get("MessageAttributes", {}).items()
+        }
+        self.body = parsed(message["Body"])
+
+    @property
+    def is_undelivered(self) -> bool:
+        return "RULE_ARN" in self.attributes and "TARGET_ARN" in self.attributes
+
+    @property
+    def event(self) -> Json:
+        """The event that it is about, or what a person asked for."""
+        given = self.body if self.is_undelivered else at(self.body, "requestPayload")
+        found = at(given, "event") or given
+        return found if isinstance(found, dict) else {}
+
+    def address(self, stack: Stack) -> tuple[str, str, str]:
+        """Where it belongs, and what to hand over there."""
+        if self.is_undelivered:
+            rule, arn = self.attributes["RULE_ARN"], self.attributes["TARGET_ARN"]
+            target = next((target for target in stack.targets(rule) if target["Arn"] == arn), None)
+            if target is None:
+                raise Kept(f"{rule} does not hand over to {arn}, or is no longer there")
+            payload = self.message["Body"]
+            if at(self.body, "detail-type") and "InputTransformer" in target:
+                payload = filled_in(target["InputTransformer"], self.body, rule)
+            return *stack.destination(arn), payload
+        if isinstance(self.body, dict) and "requestPayload" in self.body:
+            arn = at(self.body, "requestContext", "functionArn")
+            return *stack.destination(str(arn)), json.dumps(self.body["requestPayload"])
+        raise Kept("it is neither an invocation record nor an event that was not delivered")
+
+    @property
+    def title(self) -> str:
+        """What it is, for a person."""
+        event = self.event
+        what = at(event, "detail", "eventName") or event.get("detail-type")
+        if not what:
+            return printable(json.dumps(event), 80) if event else f"message {self.message['MessageId']}"
+        return printable(f"{what} of {event.get('time', 'an unknown time')}, event {event.get('id', 'without id')}")
+
+    @property
+    def error(self) -> str:
+        """Why it lies here."""
+        if self.is_undelivered:
+            words = [self.attributes.get(name) for name in ("ERROR_CODE", "ERROR_MESSAGE")]
+        else:
+            answer = at(self.body, "responsePayload")
+            condition = at(self.body, "requestContext", "condition")
+            words = [at(answer, "errorType") or condition, at(answer, "errorMessage")]
+        return printable(": ".join(str(word) for word in words if word) or "no reason given")
+
+
+class Queue:
+    """A dead-letter queue, read to its end once."""
+
+    def __init__(self, sqs: Any, url: str, wait_seconds: int) -> None:
+        self.sqs, self.url, self.wait_seconds = sqs, url, wait_seconds
+        self._kept: dict[str, str] = {}
+
+    def letters(self, until_ms: float) -> Iterator[Letter]:
+        """What was in the queue by then. What comes back later, because it failed again, is for the next time."""
+        seen = set()
+        while True:
+            messages = self.sqs.receive_message(
+                QueueUrl=self.url,
+                MaxNumberOfMessages=10,
+                WaitTimeSeconds=self.wait_seconds,
+                VisibilityTimeout=HIDDEN_SECONDS,
+                MessageAttributeNames=["All"],
+                MessageSystemAttributeNames=["SentTimestamp"],
+            ).get("Messages", [])
+            new = [message for message in messages if message["MessageId"] not in seen]
+            self._kept |= {message["MessageId"]: message["ReceiptHandle"] for message in messages}
+            if not new:
+                return
+            for message in new:
+                seen.add(message["MessageId"])
+                if int(message["Attributes"]["SentTimestamp"]) <= until_ms:
+                    yield Letter(message)
+
+    def delete(self, letter: Letter) -> None:
+        receipt = self._kept.pop(letter.message["MessageId"])
+        self.sqs.delete_message(QueueUrl=self.url, ReceiptHandle=receipt)
+
+    def show_the_rest_again(self) -> None:
+        """Ends the time that messages are hidden for."""
+        for receipt in self._kept.values():
+            try:
+                self.sqs.change_message_visibility(QueueUrl=self.url, ReceiptHandle=receipt, VisibilityTimeout=0)
+            except ClientError:
+                # It shows by itself, later.
+                pass
+
+
+def redrive(stack: Stack, dry_run: bool, wait_seconds: int) -> int:
+    """Puts back what can be put back, and returns how many letters stay because they can't be."""
+    started_ms = time.time() * 1000
+    done = kept = 0
+    for name, url in stack.of_kind("Queue").items():
+        queue = Queue(stack.sqs, url, wait_seconds)
+        try:
+            for letter in queue.letters(started_ms):
+                print(f"{name}: {letter.title}\n  failed with  {letter.error}")
+                try:
+                    service, destination, payload = letter.address(stack)
+                    if not dry_run:
+                        stack.hand_over(service, destination, payload)
+                        queue.delete(letter)
+                    done += 1
+                    print(f"  {'would go' if dry_run else 'went'} to  {destination}")
+                except (Kept, ClientError) as reason:
+                    kept += 1
+                    print(f"  stays here:  {printable(reason)}")
+        finally:
+            queue.show_the_rest_again()
+    if done + kept == 0:
+        print(f"Nothing to put back: the dead-letter queues of {stack.name} are empty.")
+    else:
+        print(f"{done} {'would be put back' if dry_run else 'put back'}, {kept} stay in the queue.")
+    return kept
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--stack", default="rescind", help="its name (default: %(default)s)")
+    parser.add_argument("--dry-run", action="store_true", help="only show what would be done")
+    # More than 0 on AWS: then SQS asks all of a queue's servers and not only some.
+    parser.add_argument("--wait", type=int, default=1, metavar="SECONDS", help="for messages (default: %(default)s)")
+    arguments = parser.parse_args()
+    try:
+        # Of the two variables that name a Region, boto3 itself reads AWS_DEFAULT_REGION alone.
+        session = boto3.session.Session(region_name=os.environ.get("AWS_REGION"))
+        stack = Stack(arguments.stack, session)
+        if not stack.of_kind("Queue"):
+            raise SystemExit(f"The stack {stack.name} has no queue among its outputs: is it one of Rescind?")
+        kept = redrive(stack, arguments.dry_run, arguments.wait)
+    except (BotoCoreError, ClientError) as error:
+        raise SystemExit(f"Nothing more was done: {error}") from error
+    sys.exit(1 if kept else 0)
+
+
+if __name__ == "__main__":
+    main()

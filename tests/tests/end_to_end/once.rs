@@ -1,0 +1,190 @@
+//! Once: duplicates, deliveries side by side and out of order, a process killed after any step. One remediation, one
+//! notification, one final outcome.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use rescind::{Outcome, Status};
+use rescind_tests::account::permission;
+use rescind_tests::{Fault, When, World, cloudtrail, delivery};
+use serde_json::Value;
+
+/// How long a claim holds in these tests.
+const LEASE: Duration = Duration::from_millis(1500);
+
+async fn world() -> World {
+    World::with_environment("enforce", [("RESCIND_LEASE_MS".to_owned(), LEASE.as_millis().to_string())]).await
+}
+
+/// A group that one call opened, and what is delivered for it.
+async fn opened(world: &World, name: &str) -> (String, Value) {
+    let group = world.account.group(name, None).await;
+    world.account.authorize(&group, &[permission("tcp", 443, 443, "0.0.0.0/0")]).await;
+    let made = world.account.authorize(&group, &[permission("tcp", 22, 22, "0.0.0.0/0")]).await;
+    let event = cloudtrail::authorized(&world.account.id, &world.alice(), &group, &made);
+    (group, world.route(&event).await.remove(0).input)
+}
+
+async fn inbound(world: &World, group: &str) -> Vec<String> {
+    let rules = world.account.rules(group).await;
+    rules.iter().filter(|rule| rule.is_egress() == Some(false)).map(|rule| format!("{:?}", rule.from_port())).collect()
+}
+
+/// The outcomes that were published, by their ids.
+async fn told(world: &World) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    for message in delivery::wait_for(&world.account, "OutcomeNotification").await {
+        let text = message.to_string();
+        let id = text
+            .split(|c: char| !c.is_ascii_hexdigit())
+            .find(|word| word.len() == 32)
+            .expect("the notification has the id");
+        *counts.entry(id.to_owned()).or_default() += 1;
+    }
+    counts
+}
+
+fn revokes(world: &World) -> usize {
+    world
+        .proxy
+        .calls()
+        .iter()
+        .filter(|call| call.operation == "RevokeSecurityGroupIngress" && call.status == Some(200))
+        .count()
+}
+
+/// Delivers until the function answers, as Lambda does, but sooner.
+async fn deliver_until_answered(world: &World, input: &Value) -> Outcome {
+    for _ in 0..6 {
+        match world.invoke(input).await {
+            Ok(mut answer) => return answer.outcomes.remove(0),
+            Err(_) => tokio::time::sleep(LEASE / 2).await,
+        }
+    }
+    panic!("no answer after six deliveries:\n{}", world.function.log().join("\n"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_event_again_is_answered_and_nothing_more() {
+    let world = world().await;
+    let (group, input) = opened(&world, "web").await;
+    let first = world.invoke(&input).await.expect("an answer").outcomes.remove(0);
+    assert_eq!(first.status, Status::Reverted, "{}", first.reason);
+    assert!(
+        world.proxy.round_trips_until("RevokeSecurityGroupIngress") <= 2,
+        "the claim costs no round trip: {:?}",
+        world.proxy.operations()
+    );
+    for _ in 0..3 {
+        let again = world.invoke(&input).await.expect("an answer").outcomes.remove(0);
+        assert_eq!(again, first, "the outcome of the first delivery");
+    }
+    assert_eq!(revokes(&world), 1);
+    assert_eq!(inbound(&world, &group).await, ["Some(443)"]);
+    assert_eq!(told(&world).await, BTreeMap::from([(first.id, 1)]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_whose_inverse_had_to_be_read_is_journaled_first() {
+    let world = world().await;
+    let group = world.account.group("web", None).await;
+    let made = world.account.authorize(&group, &[permission("tcp", 22, 22, "0.0.0.0/0")]).await;
+    // The record does not tell the rule's tags.
+    world.account.tag(made[0].security_group_rule_id().expect("an id"), "ticket", "OPS-1").await;
+    let event = cloudtrail::authorized(&world.account.id, &world.alice(), &group, &made);
+    let outcome = world.outcome(&event).await;
+    assert_eq!(outcome.status, Status::Reverted);
+    assert_eq!(world.proxy.round_trips_until("RevokeSecurityGroupIngress"), 3, "{:?}", world.proxy.operations());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_function_killed_at_any_step_is_finished_by_the_next_delivery() {
+    let mut tried = 0;
+    let mut world = world().await;
+    // Every call of a clean run, in its order.
+    let (_, input) = opened(&world, "clean").await;
+    world.invoke(&input).await.expect("an answer");
+    let calls = world.proxy.operations();
+    drop(told(&world).await);
+    for (position, operation) in calls.iter().enumerate() {
+        let skip = calls.iter().take(position).filter(|earlier| *earlier == operation).count();
+        for when in [When::Before, When::After] {
+            let case = format!("killed at {operation} ({skip}), {when:?} it took effect");
+            let (group, input) = opened(&world, &format!("web-{tried}")).await;
+            world.function.restart();
+            world.proxy.clear();
+            world.proxy.disturb(operation, skip, 1, Fault::Timeout, when);
+            {
+                let killed = async {
+                    while !world.proxy.is_held() {
+                        tokio::time::sleep(Duration::from_millis(5)).await;
+                    }
+                    world.function.kill();
+                };
+                let (answer, ()) = tokio::join!(world.function.invoke(&input), killed);
+                answer.expect_err("it was killed");
+            }
+            world.proxy.calm();
+            world.function.restart();
+            let outcome = deliver_until_answered(&world, &input).await;
+            assert_eq!(outcome.status, Status::Reverted, "{case}: {}", outcome.reason);
+            assert!(!outcome.steps.is_empty(), "{case}: undo knows what to do");
+            assert_eq!(inbound(&world, &group).await, ["Some(443)"], "{case}");
+            assert_eq!(
+                revokes(&world),
+                usize::from(!(operation == "RevokeSecurityGroupIngress" && when == When::After)),
+                "{case}: one change"
+            );
+            let told = told(&world).await;
+            // Between the publishing and the note of it nobody can tell: the same outcome may be told once more.
+            let unsure = operation == "PutEvents" || (operation == "UpdateItem" && position + 1 == calls.len());
+            let times = told.get(&outcome.id).copied().unwrap_or_default();
+            assert!(times == 1 || (unsure && times == 2), "{case}: told {times} times");
+            assert_eq!(told.len(), 1, "{case}: one outcome");
+            tried += 1;
+        }
+    }
+    println!("{tried} kills tried, at {calls:?}");
+}
+
+/// 200 deliveries of 20 changes, shuffled, up to eight at the same time.
+#[tokio::test(flavor = "multi_thread")]
+async fn duplicates_in_any_order_and_side_by_side_are_one_remediation_each() {
+    for seed in [1, 2, 3] {
+        let mut world = world().await;
+        for _ in 1..8 {
+            world.function.add_process();
+        }
+        let mut changes = Vec::new();
+        for number in 0..20 {
+            changes.push(opened(&world, &format!("web-{number}")).await);
+        }
+        let mut deliveries: Vec<Value> = changes.iter().flat_map(|(_, input)| vec![input.clone(); 10]).collect();
+        shuffle(&mut deliveries, seed);
+        println!("seed {seed}");
+        let gate = tokio::sync::Semaphore::new(8);
+        let all = deliveries.iter().map(|input| async {
+            let _turn = gate.acquire().await.expect("the gate stays open");
+            deliver_until_answered(&world, input).await
+        });
+        let outcomes = futures_util::future::join_all(all).await;
+        let ids: BTreeSet<&str> = outcomes.iter().map(|outcome| outcome.id.as_str()).collect();
+        assert_eq!(ids.len(), 20, "one outcome for each change");
+        assert!(outcomes.iter().all(|outcome| outcome.status == Status::Reverted), "seed {seed}");
+        assert_eq!(revokes(&world), 20, "seed {seed}: one change each");
+        for (group, _) in &changes {
+            assert_eq!(inbound(&world, group).await, ["Some(443)"], "seed {seed}");
+        }
+        let told = told(&world).await;
+        assert!(told.len() == 20 && told.values().all(|times| *times == 1), "seed {seed}: {told:?}");
+    }
+}
+
+/// Shuffles by a linear congruential generator, so that a seed tells the order.
+fn shuffle<T>(list: &mut [T], seed: u64) {
+    let mut state = seed;
+    for index in (1..list.len()).rev() {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        list.swap(index, usize::try_from(state >> 33).expect("31 bits") % (index + 1));
+    }
+}
