@@ -136,6 +136,17 @@ impl Function {
         self.process.lines()
     }
 
+    /// What the function wrote, as soon as it is enough, or after two seconds: a line may come after the answer.
+    pub async fn log_until(&self, is_enough: impl Fn(&[String]) -> bool) -> Vec<String> {
+        for _ in 0..100 {
+            if is_enough(&self.log()) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        self.log()
+    }
+
     /// Starts one more process, as Lambda does for events that come at the same time.
     pub fn add_process(&mut self) {
         self.more.push(Watched::start(&mut command(&self.name, &self.environment)));

@@ -26,12 +26,9 @@ async fn what_is_no_event_is_a_clear_error_and_reaches_nobody() {
         assert!(error.error_type.starts_with("Rescind.") && error.message.contains(expected), "{name}: {error:?}");
     }
     assert!(world.proxy.calls().is_empty(), "{:?}", world.proxy.operations());
-    let counted = world
-        .function
-        .log()
-        .iter()
-        .filter(|line| line.starts_with("{\"_aws\"") && line.contains("\"Malformed\":1"))
-        .count();
+    let is_count = |line: &String| line.starts_with("{\"_aws\"") && line.contains("\"Malformed\":1");
+    let log = world.function.log_until(|lines| lines.iter().filter(|line| is_count(line)).count() >= 5).await;
+    let counted = log.iter().filter(|line| is_count(line)).count();
     assert_eq!(counted, 5, "each is counted but the well-formed call of another service");
 }
 
@@ -100,7 +97,6 @@ async fn a_changed_tag_takes_effect_without_a_deployment() {
     let mut world = World::new("off").await;
     let group = world.account.group("web", None).await;
     let made = world.account.authorize(&group, &[permission("tcp", 22, 22, "0.0.0.0/0")]).await;
-    let event = cloudtrail::authorized(&world.account.id, &world.alice(), &group, &made);
     for (mode, status) in [
         ("off", Status::Ignored),
         ("dry-run", Status::WouldRevert),
@@ -110,6 +106,7 @@ async fn a_changed_tag_takes_effect_without_a_deployment() {
         world.account.tag_rule("OpenSecurityGroupIngress", "rescind:mode", mode).await;
         // A new process remembers no tags; a running one forgets them after a minute.
         world.function.restart();
+        let event = cloudtrail::authorized(&world.account.id, &world.alice(), &group, &made);
         assert_eq!(world.outcome(&event).await.status, status, "{mode}");
     }
 }

@@ -224,6 +224,10 @@ impl Engine {
                     if outcome.steps.iter().any(|step| step.state == StepState::Done) {
                         return outcome.concluded(Verdict::Risky, Status::Reverted, reason);
                     }
+                    if work.may_have_acted() {
+                        outcome.steps = work.steps_of_earlier();
+                        return outcome.concluded(Verdict::Risky, Status::Reverted, reason);
+                    }
                     let text = format!("{reason}; somebody else took it back first");
                     return outcome.concluded(Verdict::Risky, Status::AlreadySafe, &text);
                 }
