@@ -98,8 +98,9 @@ impl<R: Remediation> Work<'_, R> {
     }
 
     /// The plan as far as the event tells it.
-    fn plan_of_event(&self) -> Plan {
-        let Some(state) = self.remediation.state_of_event(&self.resource, &self.target) else { return Plan::default() };
+    fn plan_of_event(&self, live: &R::State) -> Plan {
+        let told = self.remediation.state_of_event(&self.resource, &self.target, Some(live));
+        let Some(state) = told else { return Plan::default() };
         match self.assess(&state) {
             Assessment::Risky { offenders, .. } => self.plan(&state, &offenders),
             _ => Plan::default(),

@@ -71,8 +71,7 @@ pub struct Subject<'a, R: Remediation + ?Sized> {
 
 /// One kind of risky change and how to take it back.
 ///
-/// `listen`, `settings`, `state_of_event`, `resource_id`, `facts`, `fingerprint`, `resource_tags`, `assess` and `plan` are pure: they depend on their arguments
-/// alone. `read` and `make` are the only way to AWS.
+/// All but `read` and `make` are pure: they depend on their arguments alone. Those two are the only way to AWS.
 pub trait Remediation: Send + Sync + 'static {
     /// What a signal says, as far as this remediation cares.
     type Target: Send + Sync;
@@ -101,8 +100,14 @@ pub trait Remediation: Send + Sync + 'static {
     /// [`SettingsError`], which names the tag.
     fn settings(&self, tags: &Tags) -> Result<Self::Settings, SettingsError>;
 
-    /// How the resource stands as far as the event tells, for a replay with no account; `None` when it tells too little.
-    fn state_of_event(&self, resource: &Resource, target: &Self::Target) -> Option<Self::State>;
+    /// How the resource stands as far as the event tells; `None` when it tells too little. For a replay with no account
+    /// there is no `live` state; else that adds what an event never tells, such as what is in a prefix list.
+    fn state_of_event(
+        &self,
+        resource: &Resource,
+        target: &Self::Target,
+        live: Option<&Self::State>,
+    ) -> Option<Self::State>;
 
     /// How the resource stands.
     fn read(

@@ -160,14 +160,12 @@ impl Remediation for OpenSecurityGroupIngress {
         policy(tags)
     }
 
-    fn state_of_event(&self, _: &Resource, target: &Target) -> Option<State> {
+    fn state_of_event(&self, _: &Resource, target: &Target, live: Option<&State>) -> Option<State> {
         let (GroupRef::Id(id) | GroupRef::Name(id)) = &target.group;
         let Changed::Rules(told) = &target.changed else { return None };
         let rules = told.iter().filter_map(|told| told.rule.clone()).collect();
-        Some(State {
-            group: Some(SecurityGroup { id: id.clone(), tags: Vec::new(), rules }),
-            lists: PrefixLists::new(),
-        })
+        let lists = live.map(|state| state.lists.clone()).unwrap_or_default();
+        Some(State { group: Some(SecurityGroup { id: id.clone(), tags: Vec::new(), rules }), lists })
     }
 
     async fn read(&self, scope: &Scope, _: &Resource, target: &Target) -> Result<State, CallError> {

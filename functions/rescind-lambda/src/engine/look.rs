@@ -42,7 +42,7 @@ impl Engine {
                 return Looked { wanted, state: None, history: Ok(History::default()), claim: None };
             }
             if self.environment.from_event_alone {
-                let state = remediation.state_of_event(resource, target).map(Ok);
+                let state = remediation.state_of_event(resource, target, None).map(Ok);
                 return Looked { wanted, state, history: Ok(History::default()), claim: None };
             }
             let (state, history, claim) = tokio::join!(

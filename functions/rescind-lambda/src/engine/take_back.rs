@@ -55,7 +55,7 @@ impl Engine {
         match assessment {
             Assessment::Harmless { reason } => outcome.concluded(Verdict::Harmless, Status::Ignored, &reason),
             Assessment::AlreadySafe { reason } if work.may_have_acted() => {
-                outcome.steps = work.steps_of_earlier();
+                outcome.steps = work.steps_of_earlier(&state);
                 ending.after = Some(work.remediation.facts(&state));
                 let reason =
                     format!("{reason}: an earlier delivery took it back and was cut off before it could say so");
@@ -134,7 +134,7 @@ impl Engine {
             _ => {
                 let changes = to_take_back.iter().map(|offender| work.remediation.fingerprint(offender)).collect();
                 ending.before = Some(work.remediation.facts(state));
-                let outcome = self.act(work, plan, &reason, outcome, ending).await;
+                let outcome = self.act(work, state, plan, &reason, outcome, ending).await;
                 if outcome.status == Status::Reverted {
                     self.remember_revert(work, &outcome.id, changes).await;
                 }
@@ -147,6 +147,7 @@ impl Engine {
     async fn act<R: Remediation>(
         &self,
         work: &Work<'_, R>,
+        state: &R::State,
         plan: Plan,
         reason: &str,
         outcome: Outcome,
@@ -156,7 +157,7 @@ impl Engine {
             outcome.concluded(Verdict::Risky, Status::Failed, &format!("{reason}; nothing was changed: {what}"))
         };
         if let Some((journal, held)) = self.journal.as_ref().zip(work.held.as_deref())
-            && !is_same_plan(&work.plan_of_event().steps, &plan.steps)
+            && !is_same_plan(&work.plan_of_event(state).steps, &plan.steps)
             && let Err(problem) = journal.note_steps(&self.aws, held, &plan.steps).await
         {
             return failed(outcome, &problem);
@@ -225,7 +226,7 @@ impl Engine {
                         return outcome.concluded(Verdict::Risky, Status::Reverted, reason);
                     }
                     if work.may_have_acted() {
-                        outcome.steps = work.steps_of_earlier();
+                        outcome.steps = work.steps_of_earlier(&state);
                         return outcome.concluded(Verdict::Risky, Status::Reverted, reason);
                     }
                     let text = format!("{reason}; somebody else took it back first");
@@ -338,9 +339,9 @@ impl<R: Remediation> Work<'_, R> {
     }
 
     /// The steps that an earlier delivery made without being able to say so.
-    fn steps_of_earlier(&self) -> Vec<Step> {
+    fn steps_of_earlier(&self, live: &R::State) -> Vec<Step> {
         let noted = self.held.as_ref().map(|held| held.earlier.plan.clone()).unwrap_or_default();
-        let steps = if noted.is_empty() { self.plan_of_event().steps } else { noted };
+        let steps = if noted.is_empty() { self.plan_of_event(live).steps } else { noted };
         steps.into_iter().map(|step| Step { state: StepState::Done, ..step }).collect()
     }
 }
