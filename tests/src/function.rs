@@ -27,7 +27,8 @@ pub struct FunctionError {
 pub struct Function {
     name: String,
     environment: Vec<(String, String)>,
-    port: u16,
+    /// The port of Lambda's side, on the loopback interface.
+    pub port: u16,
     process: Watched,
     more: Vec<Watched>,
     _lambda: Helper,

@@ -3,7 +3,7 @@
 use rescind::{Answer, Outcome, Status, Verdict};
 use rescind_tests::account::permission;
 use rescind_tests::cloudtrail::{self, Who};
-use rescind_tests::{World, delivery};
+use rescind_tests::{Function, World, delivery};
 use serde_json::{Value, json};
 
 /// What a group permits, without the ids of its rules: they are new when rules are put back.
@@ -200,4 +200,45 @@ async fn a_fight_ends_after_the_limit_and_others_are_still_served() {
     assert_eq!(outcome.status, Status::Reverted, "{}", outcome.reason);
     let other = world.account.group("other", None).await;
     assert_eq!(open(&world, &other, &world.alice()).await.status, Status::Reverted);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_console_asks_the_function_whose_outcome_it_is() {
+    let world = World::new("enforce").await;
+    let deployed = &world.account.deployed.functions["console"];
+    let credentials = world.account.assume(&deployed.role_arn).await;
+    // Lambda's own API is that of `cargo lambda`, where the other function runs.
+    let lambda = ("AWS_ENDPOINT_URL_LAMBDA".to_owned(), format!("http://127.0.0.1:{}", world.function.port));
+    let environment = deployed.environment.clone().into_iter().chain([lambda]);
+    let console = Function::start("console", environment, Some(&credentials), world.proxy.port);
+    let group = world.account.group("web", None).await;
+    let closed = permits(&world, &group).await;
+    let outcome = open(&world, &group, &world.alice()).await;
+    assert_eq!((outcome.status, permits(&world, &group).await), (Status::Reverted, closed.clone()));
+
+    let answer = console.invoke(&json!({"undo": outcome.id})).await.expect("an answer");
+    rescind_tests::schema::check(&answer);
+    assert_eq!(answer["outcomes"][0]["status"], "undone", "{answer:#}");
+    assert_eq!(permits(&world, &group).await.len(), closed.len() + 2);
+    // The same by a custom action of Security Hub, as the template's rule delivers it.
+    let action = json!({
+        "version": "0", "id": cloudtrail::event_id(), "detail-type": "Security Hub Findings - Custom Action",
+        "source": "aws.securityhub", "account": world.account.id, "time": "2026-11-24T09:30:00Z", "region": "us-east-1",
+        "resources": ["arn:aws:securityhub:us-east-1:111122223333:action/custom/rescind-undo"],
+        "detail": {"actionName": "Rescind undo", "actionDescription": "Undo what Rescind did",
+            "findings": [{"ProductFields": {"rescind/outcome": outcome.id}}]},
+    });
+    let delivered = delivery::deliver(&world.account, &action).await;
+    assert_eq!(delivered.iter().map(|one| one.rule.as_str()).collect::<Vec<_>>(), ["ConsoleAction"]);
+    let again = console.invoke(&delivered[0].input).await.expect("an answer");
+    assert_eq!(again, answer, "it is undone once");
+
+    for (request, expected) in [
+        (json!({"undo": "0123456789abcdef0123456789abcdef"}), "has no outcome"),
+        (json!({"approve": outcome.id}), "waits for approval"),
+        (json!({}), "no request"),
+    ] {
+        let error = console.invoke(&request).await.expect_err("it can't be met");
+        assert!(error.error_type.starts_with("Rescind.") && error.message.contains(expected), "{request}: {error:?}");
+    }
 }

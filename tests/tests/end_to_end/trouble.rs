@@ -91,6 +91,31 @@ async fn publishing_the_outcome() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn claiming() {
+    survives("UpdateItem", 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reading_what_was_taken_back_of_late() {
+    survives("GetItem", 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn remembering_the_revert() {
+    survives("UpdateItem", 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keeping_the_outcome() {
+    survives("UpdateItem", 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn noting_that_it_was_told() {
+    survives("UpdateItem", 3).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn somebody_else_is_faster() {
     let world = World::new("enforce").await;
     let group = world.account.group("web", None).await;
