@@ -72,6 +72,10 @@ async fn story() -> Result<(), Problem> {
     screen.notification(&stage.notification().await?);
     stage.deliver_again(&screen, &acted).await?;
 
+    screen.title("3. A person wants it open after all: undo");
+    stage.undo(&screen, &acted).await?;
+    stage.deliver_again(&screen, &acted).await?;
+
     screen.what_next();
     Ok(())
 }
@@ -182,6 +186,31 @@ impl Stage {
             "\nOn AWS that takes effect within 60 seconds, for as long a function remembers tags. Here the function is \
              started anew instead, and the two rules are removed by hand.",
         );
+    }
+
+    /// A person has an outcome undone.
+    async fn undo(&self, screen: &Screen, act: &Act) -> Result<(), Problem> {
+        screen.say("");
+        screen.command(&[
+            "aws lambda invoke --function-name rescind-console --cli-binary-format raw-in-base64-out \\",
+            &format!("  --payload '{{\"undo\": \"{}\"}}' answer.json", act.outcome.id),
+        ]);
+        let request = serde_json::json!({ "undo": act.outcome.id });
+        let answer = self.world.invoke(&request).await.map_err(|error| error.message)?;
+        let undone = answer.outcomes.first().ok_or("the undo was not answered")?;
+        ensure(undone.status == Status::Undone, || unexpected(undone))?;
+        screen.say(&format!(
+            "\n{}: {}. The group has the rule again, under a new id:\n",
+            undone.status.as_str(),
+            undone.reason
+        ));
+        let rules = self.rules().await;
+        screen.table(
+            &rules,
+            |rule| if act.before.iter().any(|old| id(old) == id(rule)) { Mark::None } else { Mark::New },
+        );
+        ensure(rules.len() == act.before.len(), || "the undo did not put back what was there".to_owned())?;
+        Ok(())
     }
 
     /// Events are delivered at least once: a second delivery changes nothing.
