@@ -2,7 +2,10 @@
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_ec2::config::Credentials as SdkCredentials;
-use aws_sdk_ec2::types::{Filter, IpPermission, IpRange, Ipv6Range, SecurityGroupRule, Tag};
+use aws_sdk_ec2::types::{
+    Filter, IpPermission, IpRange, Ipv6Range, SecurityGroupRule, SecurityGroupRuleRequest, SecurityGroupRuleUpdate, Tag,
+};
+use serde_json::{Value, json};
 
 use crate::REGION;
 use crate::emulator::{Credentials, Deployed, DeployedRule};
@@ -149,6 +152,54 @@ impl Account {
         let mut rules = answer.security_group_rules().to_vec();
         rules.sort_by(|a, b| a.security_group_rule_id().cmp(&b.security_group_rule_id()));
         rules
+    }
+
+    /// Removes rules of a group by their ids, all of one direction.
+    pub async fn revoke(&self, group: &str, rules: &[SecurityGroupRule]) {
+        let ids: Vec<String> =
+            rules.iter().filter_map(|rule| rule.security_group_rule_id().map(str::to_owned)).collect();
+        let ec2 = self.ec2();
+        if rules.iter().any(|rule| rule.is_egress() == Some(true)) {
+            let request = ec2.revoke_security_group_egress().group_id(group).set_security_group_rule_ids(Some(ids));
+            request.send().await.expect("the rules are removed");
+        } else {
+            let request = ec2.revoke_security_group_ingress().group_id(group).set_security_group_rule_ids(Some(ids));
+            request.send().await.expect("the rules are removed");
+        }
+    }
+
+    /// Makes a rule of TCP with a range of IPv4 another one, and returns what a record tells of that.
+    pub async fn modify(&self, group: &str, rule: &str, port: i32, range: &str, description: &str) -> Value {
+        let to = SecurityGroupRuleRequest::builder().ip_protocol("tcp").from_port(port).to_port(port);
+        let to = to.cidr_ipv4(range).description(description).build();
+        let update = SecurityGroupRuleUpdate::builder().security_group_rule_id(rule).security_group_rule(to).build();
+        let request = self.ec2().modify_security_group_rules().group_id(group).security_group_rules(update);
+        request.send().await.expect("the rule is modified");
+        json!({"IpProtocol": "tcp", "FromPort": port, "ToPort": port, "CidrIpv4": range, "Description": description})
+    }
+
+    /// What a group permits, in words, with descriptions and tags; and with ids, if these tell something.
+    pub async fn in_words(&self, group: &str) -> Vec<String> {
+        let words = |rule: &SecurityGroupRule| {
+            let source = [rule.cidr_ipv4(), rule.cidr_ipv6(), rule.prefix_list_id()].into_iter().flatten().next();
+            let group = rule.referenced_group_info().and_then(|group| group.group_id());
+            let mut tags: Vec<String> =
+                rule.tags().iter().map(|tag| format!("{:?}={:?}", tag.key(), tag.value())).collect();
+            tags.sort();
+            let direction = if rule.is_egress() == Some(true) { "out" } else { "in" };
+            format!(
+                "{direction} {:?} {:?}-{:?} {:?} {:?} {}",
+                rule.ip_protocol(),
+                rule.from_port(),
+                rule.to_port(),
+                source.or(group),
+                rule.description(),
+                tags.join(" ")
+            )
+        };
+        let mut all: Vec<String> = self.rules(group).await.iter().map(words).collect();
+        all.sort();
+        all
     }
 
     /// Sets a tag of an EC2 resource.

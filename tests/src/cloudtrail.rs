@@ -5,7 +5,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use aws_sdk_ec2::types::SecurityGroupRule;
-use chrono::SecondsFormat;
+use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
 use crate::{REGION, now};
@@ -129,24 +129,98 @@ pub fn modified(account: &str, who: &Who, group: &str, rule: &str, to: &Value) -
     record(account, who, "aws.ec2", "ModifySecurityGroupRules", &request, &response)
 }
 
-/// AWS Config's event about a group: a configuration item, or its summary when it is too large.
-pub fn configuration_item(account: &str, group: &str, is_oversized: bool) -> Value {
-    let now = now().to_rfc3339_opts(SecondsFormat::Millis, true);
+/// The record of `RevokeSecurityGroupIngress` or `RevokeSecurityGroupEgress` by rule ids, with the rules that were removed.
+pub fn revoked(account: &str, who: &Who, group: &str, rules: &[SecurityGroupRule]) -> Value {
+    let ids: Vec<&str> = rules.iter().filter_map(SecurityGroupRule::security_group_rule_id).collect();
+    let items: Vec<Value> = rules.iter().map(|rule| revoked_item(account, rule)).collect();
+    let request = json!({"groupId": group, "securityGroupRuleIds": {"items": ids}});
+    let response = json!({"requestId": event_id(), "_return": true, "revokedSecurityGroupRuleSet": {"items": items}});
+    let is_egress = rules.iter().any(|rule| rule.is_egress() == Some(true));
+    let name = if is_egress { "RevokeSecurityGroupEgress" } else { "RevokeSecurityGroupIngress" };
+    record(account, who, "aws.ec2", name, &request, &response)
+}
+
+/// A rule as a record's `revokedSecurityGroupRuleSet` tells it.
+fn revoked_item(account: &str, rule: &SecurityGroupRule) -> Value {
+    let mut item = rule_item(account, rule);
+    if let Some(map) = item.as_object_mut() {
+        map.remove("groupOwnerId");
+        if let Some(group) = map.remove("referencedGroupInfo") {
+            map.insert("referencedGroupId".to_owned(), group["groupId"].clone());
+        }
+    }
+    item
+}
+
+/// AWS Config's event about a group, as it stood with these rules at `captured`: a configuration item, or its summary
+/// when it is too large.
+pub fn configuration_item(
+    account: &str,
+    group: &str,
+    rules: &[SecurityGroupRule],
+    captured: DateTime<Utc>,
+    is_oversized: bool,
+) -> Value {
     let mut item = json!({
         "resourceType": "AWS::EC2::SecurityGroup", "resourceId": group, "awsAccountId": account, "awsRegion": REGION,
-        "configurationItemStatus": "OK", "configurationItemCaptureTime": now, "configurationStateId": event_id(),
+        "configurationItemStatus": "OK", "configurationStateId": event_id(),
+        "configurationItemCaptureTime": captured.to_rfc3339_opts(SecondsFormat::Millis, true),
     });
     let (message, name) = if is_oversized {
         ("OversizedConfigurationItemChangeNotification", "configurationItemSummary")
     } else {
-        item["configuration"] = json!({"groupId": group});
+        item["configuration"] = configuration(account, group, rules);
         ("ConfigurationItemChangeNotification", "configurationItem")
     };
+    let now = now().to_rfc3339_opts(SecondsFormat::Millis, true);
     json!({
         "version": "0", "id": event_id(), "detail-type": "Config Configuration Item Change", "source": "aws.config",
         "account": account, "time": now, "region": REGION, "resources": [],
         "detail": {"recordVersion": "1.3", "messageType": message, "notificationCreationTime": now, name: item},
     })
+}
+
+/// A group as AWS Config records it: a permission for each rule, without ids and tags of rules.
+pub fn configuration(account: &str, group: &str, rules: &[SecurityGroupRule]) -> Value {
+    let permissions = |is_egress: bool| -> Vec<Value> {
+        let meant = rules.iter().filter(|rule| rule.is_egress() == Some(is_egress));
+        let permission = |rule: &SecurityGroupRule| {
+            let described = |mut element: Value| {
+                if let Some(description) = rule.description() {
+                    element["description"] = json!(description);
+                }
+                vec![element]
+            };
+            json!({
+                "ipProtocol": rule.ip_protocol(), "fromPort": rule.from_port(), "toPort": rule.to_port(),
+                "ipRanges": rule.cidr_ipv4().into_iter().collect::<Vec<_>>(),
+                "ipv4Ranges": rule.cidr_ipv4().map(|range| described(json!({"cidrIp": range}))).unwrap_or_default(),
+                "ipv6Ranges": rule.cidr_ipv6().map(|range| described(json!({"cidrIpv6": range}))).unwrap_or_default(),
+                "prefixListIds":
+                    rule.prefix_list_id().map(|list| described(json!({"prefixListId": list}))).unwrap_or_default(),
+                "userIdGroupPairs": rule
+                    .referenced_group_info()
+                    .map(|group| described(json!({"groupId": group.group_id(), "userId": account})))
+                    .unwrap_or_default(),
+            })
+        };
+        meant.map(permission).collect()
+    };
+    json!({
+        "groupId": group, "ownerId": account, "ipPermissions": permissions(false), "ipPermissionsEgress": permissions(true),
+    })
+}
+
+/// What `GetResourceConfigHistory` answers: states of a resource, the newest first. The emulator has no history.
+pub fn history(states: &[(DateTime<Utc>, Value)]) -> Value {
+    let item = |(captured, configuration): &(DateTime<Utc>, Value)| {
+        json!({
+            "version": "1.3", "configurationItemStatus": "OK", "resourceType": "AWS::EC2::SecurityGroup",
+            "configurationItemCaptureTime": captured.timestamp_millis() as f64 / 1000.0,
+            "configuration": configuration.to_string(), "supplementaryConfiguration": {},
+        })
+    };
+    json!({"configurationItems": states.iter().map(item).collect::<Vec<_>>()})
 }
 
 /// AWS Config's event about a group that a rule finds wanting.

@@ -1,5 +1,6 @@
 //! A proxy between the function and the emulator: it records every call, and disturbs those it is told to.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -91,6 +92,7 @@ struct Disturbance {
 struct Shared {
     calls: Vec<Call>,
     disturbances: Vec<Disturbance>,
+    answers: HashMap<String, String>,
     latency: Duration,
     is_held: bool,
 }
@@ -155,6 +157,11 @@ impl Proxy {
         self.shared().latency = latency;
     }
 
+    /// Answers calls of an operation that the emulator lacks, in its place.
+    pub fn answer(&self, operation: &str, with: &serde_json::Value) {
+        self.shared().answers.insert(operation.to_owned(), with.to_string());
+    }
+
     /// Disturbs calls of an operation: after `skip` of them, `times` of them.
     pub fn disturb(&self, operation: &str, skip: usize, times: usize, fault: Fault, when: When) {
         let disturbance = Disturbance { operation: operation.to_owned(), skip, times, fault, when };
@@ -207,27 +214,30 @@ impl Proxy {
             && fault != Fault::Slow
         {
             self.shared().is_held = fault == Fault::Timeout;
-            return self.answer(index, disturbed(fault, is_json).await);
+            return self.ended(index, disturbed(fault, is_json).await);
         }
         tokio::time::sleep(latency).await;
-        let forwarded = http::send(to, Request::from_parts(parts, Full::new(body))).await;
-        let answer = forwarded.map(|answer| {
-            let (mut parts, body) = answer.into_parts();
-            parts.headers.remove("connection");
-            Response::from_parts(parts, Full::new(body))
-        });
+        let stub = self.shared().answers.get(&operation).cloned();
+        let answer = match stub {
+            Some(stub) => Ok(Response::new(Full::new(stub.into()))),
+            None => http::send(to, Request::from_parts(parts, Full::new(body))).await.map(|answer| {
+                let (mut parts, body) = answer.into_parts();
+                parts.headers.remove("connection");
+                Response::from_parts(parts, Full::new(body))
+            }),
+        };
         match fault {
             Some((Fault::Slow, _)) => tokio::time::sleep(Duration::from_millis(1500)).await,
             Some((fault, When::After)) => {
                 self.shared().is_held = fault == Fault::Timeout;
-                return self.answer(index, disturbed(fault, is_json).await);
+                return self.ended(index, disturbed(fault, is_json).await);
             }
             _ => {}
         }
-        self.answer(index, answer.map_err(|_| Broken))
+        self.ended(index, answer.map_err(|_| Broken))
     }
 
-    fn answer(
+    fn ended(
         &self,
         index: usize,
         answer: Result<Response<Full<Bytes>>, Broken>,

@@ -72,6 +72,23 @@ impl World {
         answer.outcomes.remove(0)
     }
 
+    /// The outcome of an event that several rules match, by the one of this name in the template.
+    pub async fn outcome_by(&self, rule: &str, event: &Value) -> Outcome {
+        let delivered = self.route(event).await.into_iter().find(|one| one.rule == rule);
+        let input = delivered.unwrap_or_else(|| panic!("{rule} matches")).input;
+        let answer = self.invoke(&input).await;
+        let mut answer = answer.unwrap_or_else(|error| panic!("{error:?}\n{}", self.function.log().join("\n")));
+        answer.outcomes.remove(0)
+    }
+
+    /// Lets AWS Config report a group as it stands, as recorded a minute ago, so that the baseline has it.
+    pub async fn record(&self, group: &str) {
+        let rules = self.account.rules(group).await;
+        let captured = crate::now() - chrono::TimeDelta::minutes(1);
+        let item = crate::cloudtrail::configuration_item(&self.account.id, group, &rules, captured, false);
+        self.outcome(&item).await;
+    }
+
     /// Invokes the function. Its answer is held against the schema.
     ///
     /// # Errors

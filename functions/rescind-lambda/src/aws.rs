@@ -20,6 +20,9 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use rescind::signal::Resource;
 use tokio::sync::OnceCell;
 
+use crate::baseline::Baseline;
+use crate::environment::Environment;
+
 /// Tries of one call, the first included, before its failure is ours.
 const ATTEMPTS: u32 = 3;
 /// For one try of a call.
@@ -33,14 +36,21 @@ type Client = Arc<dyn Any + Send + Sync>;
 #[derive(Debug)]
 pub(crate) struct Aws {
     own_account: Option<String>,
+    baseline: Option<Arc<str>>,
     config: OnceCell<SdkConfig>,
     scopes: Mutex<HashMap<String, Scope>>,
     calls: Arc<AtomicU64>,
 }
 
 impl Aws {
-    pub(crate) fn new(own_account: Option<String>) -> Self {
-        Self { own_account, config: OnceCell::new(), scopes: Mutex::default(), calls: Arc::default() }
+    pub(crate) fn new(environment: &Environment) -> Self {
+        Self {
+            own_account: environment.account.clone(),
+            baseline: environment.baseline.as_deref().map(Arc::from),
+            config: OnceCell::new(),
+            scopes: Mutex::default(),
+            calls: Arc::default(),
+        }
     }
 
     /// The number of requests sent so far, retries included.
@@ -51,7 +61,7 @@ impl Aws {
     /// The function's own account and region.
     pub(crate) async fn own(&self) -> Scope {
         let config = self.config.get_or_init(load).await;
-        self.scope_for(config, None)
+        self.scope_for(config, None, None)
     }
 
     /// The account and region of a resource.
@@ -72,11 +82,13 @@ impl Aws {
                 ),
             });
         }
+        let own = self.own().await;
         let config = self.config.get_or_init(load).await;
-        Ok(self.scope_for(config, Some(&resource.region)))
+        let baseline = self.baseline.clone().map(|table| Baseline::new(table, own));
+        Ok(self.scope_for(config, Some(&resource.region), baseline))
     }
 
-    fn scope_for(&self, config: &SdkConfig, region: Option<&str>) -> Scope {
+    fn scope_for(&self, config: &SdkConfig, region: Option<&str>, baseline: Option<Baseline>) -> Scope {
         let key = region.unwrap_or_default().to_owned();
         let mut scopes = self.scopes.lock().unwrap_or_else(PoisonError::into_inner);
         scopes
@@ -87,7 +99,7 @@ impl Aws {
                     builder = builder.region(Region::new(region.to_owned()));
                 }
                 let counter = SharedInterceptor::new(CallCounter(Arc::clone(&self.calls)));
-                Scope { config: builder.build(), counter, clients: Arc::default() }
+                Scope { config: builder.build(), counter, clients: Arc::default(), baseline: baseline.map(Arc::new) }
             })
             .clone()
     }
@@ -117,6 +129,7 @@ pub struct Scope {
     config: SdkConfig,
     counter: SharedInterceptor,
     clients: Arc<Mutex<HashMap<TypeId, Client>>>,
+    pub(crate) baseline: Option<Arc<Baseline>>,
 }
 
 impl Scope {

@@ -4,6 +4,7 @@
 //! guard, makes the calls and looks again; `undo` puts things back as they were found; here stands what comes before and
 //! after.
 
+mod keep;
 mod look;
 mod take_back;
 mod undo;
@@ -121,7 +122,7 @@ fn history_key(remediation: &str, resource: &Resource, signal: &Signal) -> Strin
 
 impl Engine {
     pub(crate) fn new(function: Function, environment: Environment) -> Self {
-        let aws = Aws::new(environment.account.clone());
+        let aws = Aws::new(&environment);
         let journal = environment
             .journal
             .clone()

@@ -11,6 +11,7 @@ const RESERVED: &[&str] = &[
     "RESCIND_STACK",
     "RESCIND_STATE",
     "RESCIND_JOURNAL",
+    "RESCIND_BASELINE",
     "RESCIND_LEASE_MS",
 ];
 
@@ -30,6 +31,8 @@ pub(crate) struct Environment {
     pub(crate) stack: Option<String>,
     /// The journal's table; absent on a laptop, where nothing is kept.
     pub(crate) journal: Option<String>,
+    /// The table of earlier states; absent on a laptop, where AWS Config alone is asked.
+    pub(crate) baseline: Option<String>,
     /// The function's name in Lambda.
     pub(crate) function_name: String,
     /// How long a claim in the journal holds: longer than the function can run.
@@ -70,6 +73,7 @@ impl Environment {
             bus: reserved.remove("RESCIND_BUS"),
             stack: reserved.remove("RESCIND_STACK"),
             journal: reserved.remove("RESCIND_JOURNAL"),
+            baseline: reserved.remove("RESCIND_BASELINE"),
             lease: reserved
                 .remove("RESCIND_LEASE_MS")
                 .and_then(|text| text.parse().ok())

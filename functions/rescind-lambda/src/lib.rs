@@ -4,6 +4,7 @@
 //! and in the remediations; what is read and done, is read and done here and through the clients given out here.
 
 mod aws;
+mod baseline;
 mod bus;
 mod clock;
 mod engine;
@@ -16,7 +17,8 @@ mod service;
 mod settings;
 
 pub use aws::{CallError, CallFailure, Scope};
-pub use remediation::{AnyRemediation, Function, Heard, Operation, Remediation, Subject};
+pub use baseline::{EARLIER_STATE_OPERATIONS, KEEPING_OPERATIONS};
+pub use remediation::{AnyRemediation, Function, Heard, Operation, Recorded, Remediation, Subject};
 pub use runtime::{replay, run};
 pub use service::{Service, ServiceError, serve};
 

@@ -7,7 +7,7 @@ use rescind::journal::Facts;
 use rescind::settings::{Settings, SettingsError, TagKey, Tags};
 use rescind::signal::{Resource, Signal};
 use rescind::verdict::Assessment;
-use rescind::{Call, Delivery, Outcome, Plan};
+use rescind::{Call, Delivery, Outcome, Plan, Snapshot};
 
 use crate::aws::{CallError, Scope};
 use crate::engine::{Cause, Engine, Undoing};
@@ -203,6 +203,23 @@ impl<R: Remediation> AnyRemediation for R {
     }
 }
 
+/// A type of resource whose states are kept in the baseline, from what AWS Config records of it.
+pub trait Recorded: Send + Sync {
+    /// As AWS Config names it: `AWS::EC2::SecurityGroup`.
+    fn resource_type(&self) -> &'static str;
+
+    /// The operations that `complete` calls.
+    fn operations(&self) -> &'static [Operation];
+
+    /// Adds to a state what AWS Config leaves out and is needed to put things back, as far as it can still be read.
+    fn complete<'a>(
+        &'a self,
+        scope: &'a Scope,
+        resource: &'a Resource,
+        state: &'a mut Snapshot,
+    ) -> Pin<Box<dyn Future<Output = Result<(), CallError>> + Send + 'a>>;
+}
+
 /// A Lambda function: its name and its remediations.
 #[derive(Clone, Copy)]
 pub struct Function {
@@ -210,6 +227,8 @@ pub struct Function {
     pub name: &'static str,
     /// What it takes back.
     pub remediations: &'static [&'static dyn AnyRemediation],
+    /// Whose states it keeps.
+    pub recorded: &'static [&'static dyn Recorded],
 }
 
 impl std::fmt::Debug for Function {

@@ -9,6 +9,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use tracing::error;
 
+use crate::aws::CallError;
 use crate::clock;
 use crate::engine::Engine;
 use crate::environment::Environment;
@@ -50,7 +51,8 @@ async fn handle(engine: &Engine, function: Function, payload: &str) -> Result<An
     }
     let delivery = rescind::signal::decode(input).map_err(HandlerError::Malformed)?;
     let outcomes = engine.run(&delivery).await;
-    if outcomes.is_empty() {
+    let is_kept = engine.keep(&delivery).await.map_err(HandlerError::NotKept)?;
+    if outcomes.is_empty() && !is_kept {
         return Err(HandlerError::NotOurs {
             function: function.name,
             what: format!("{} `{}`", delivery.signal.source(), rescind::text::clean(delivery.signal.name(), 100)),
@@ -86,6 +88,8 @@ enum HandlerError {
     NotOurs { function: &'static str, what: String },
     #[error("{}", told(.0))]
     Failed(Answer),
+    #[error("the resource's state was not kept in the baseline: {0}")]
+    NotKept(CallError),
     #[error("{0}")]
     Refused(String),
     #[error("the function's time ran out; the next delivery goes on where this one stopped")]
@@ -105,7 +109,7 @@ impl From<HandlerError> for Diagnostic {
         let error_type = match &error {
             HandlerError::NotJson(_) | HandlerError::Malformed(_) => "Rescind.MalformedEvent",
             HandlerError::NotOurs { .. } => "Rescind.NotOurs",
-            HandlerError::Failed(_) => "Rescind.Failed",
+            HandlerError::Failed(_) | HandlerError::NotKept(_) => "Rescind.Failed",
             HandlerError::Refused(_) => "Rescind.Refused",
             HandlerError::OutOfTime => "Rescind.OutOfTime",
         };

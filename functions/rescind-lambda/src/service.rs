@@ -40,7 +40,7 @@ pub trait Service: Send + Sync + 'static {
 pub async fn serve(service: impl Service) -> Result<(), lambda_runtime::Error> {
     lambda_tracing::init_default_subscriber();
     let environment = Environment::read();
-    let aws = Aws::new(environment.account.clone());
+    let aws = Aws::new(&environment);
     let shared = &*Box::leak(Box::new((service, environment, aws)));
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| async move {
         let (service, environment, aws) = shared;

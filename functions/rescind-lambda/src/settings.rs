@@ -9,6 +9,7 @@ use rescind::settings::{SettingsError, Tags};
 use rescind::signal::{Delivery, Fact};
 
 use crate::aws::{Aws, CallError};
+use crate::baseline::config_client;
 
 /// How long tags are remembered: a change of a tag takes effect within this time.
 const REMEMBERED: Duration = Duration::from_mins(1);
@@ -84,12 +85,8 @@ fn sources(delivery: &Delivery) -> Result<Vec<Arn>, SettingsError> {
 async fn list_tags(aws: &Aws, arn: &Arn) -> Result<Tags, CallError> {
     let scope = aws.own().await;
     if arn.service() == "config" {
-        let client = scope.client(|config, counter| {
-            aws_sdk_config::Client::from_conf(
-                aws_sdk_config::config::Builder::from(config).interceptor(counter).build(),
-            )
-        });
-        let mut pages = client.list_tags_for_resource().resource_arn(arn.as_str()).into_paginator().send();
+        let mut pages =
+            config_client(&scope).list_tags_for_resource().resource_arn(arn.as_str()).into_paginator().send();
         let mut tags = Vec::new();
         while let Some(page) = pages.next().await {
             let page = page.map_err(|error| CallError::from_sdk("config:ListTagsForResource", &error))?;

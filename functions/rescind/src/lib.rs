@@ -14,6 +14,7 @@ pub mod plan;
 pub mod request;
 pub mod settings;
 pub mod signal;
+pub mod snapshot;
 pub mod text;
 pub mod verdict;
 
@@ -21,4 +22,5 @@ pub use outcome::{Answer, Outcome, Status};
 pub use plan::{Call, Plan, Step};
 pub use settings::{Mode, Settings, SettingsError, TagKey, Tags};
 pub use signal::{Delivery, Resource, Signal, SignalError};
+pub use snapshot::Snapshot;
 pub use verdict::{Evidence, Verdict};

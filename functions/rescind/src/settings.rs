@@ -310,16 +310,54 @@ impl Settings {
     }
 }
 
-/// The tag that exempts a resource.
+/// A tag by which an owner marks resources: `key`, or `key=value`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ExemptTag {
+pub struct ResourceTag {
     key: String,
     value: Option<String>,
 }
 
+impl ResourceTag {
+    /// A tag with this key and any value.
+    pub fn new(key: &str) -> Self {
+        Self { key: key.to_owned(), value: None }
+    }
+
+    /// Reads `key` or `key=value`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (key, value) = match text.split_once('=') {
+            Some((key, value)) => (key.trim(), Some(value.trim())),
+            None => (text, None),
+        };
+        (!key.is_empty() && value != Some("")).then(|| Self { key: key.to_owned(), value: value.map(str::to_owned) })
+    }
+
+    /// Whether a resource with these `tags` is marked: it has the tag, and its value is the one wanted, or at least none
+    /// that says no.
+    pub fn marks<'a>(&self, tags: impl IntoIterator<Item = (&'a str, &'a str)>) -> bool {
+        let value = tags.into_iter().find(|(key, _)| *key == self.key).map(|(_, value)| value.trim());
+        value.is_some_and(|value| self.value.as_deref().map_or(!says_no(value), |wanted| value == wanted))
+    }
+}
+
+impl fmt::Display for ResourceTag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.key)?;
+        self.value.iter().try_for_each(|value| write!(f, "={value}"))
+    }
+}
+
+fn says_no(value: &str) -> bool {
+    ["false", "no", "off", "0"].iter().any(|no| value.eq_ignore_ascii_case(no))
+}
+
+/// The tag that exempts a resource.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExemptTag(ResourceTag);
+
 impl Default for ExemptTag {
     fn default() -> Self {
-        Self { key: "rescind:exempt".to_owned(), value: None }
+        Self(ResourceTag::new("rescind:exempt"))
     }
 }
 
@@ -338,21 +376,17 @@ pub enum Exemption {
 
 impl ExemptTag {
     fn parse(text: &str) -> Option<Self> {
-        let (key, value) = match text.split_once('=') {
-            Some((key, value)) => (key.trim(), Some(value.trim())),
-            None => (text, None),
-        };
-        (!key.is_empty() && value != Some("")).then(|| Self { key: key.to_owned(), value: value.map(str::to_owned) })
+        ResourceTag::parse(text).map(Self)
     }
 
     /// What the `tags` of a resource say at `now`.
     pub fn applies<'a>(&self, tags: impl IntoIterator<Item = (&'a str, &'a str)>, now: DateTime<Utc>) -> Exemption {
-        let Some((_, value)) = tags.into_iter().find(|(key, _)| *key == self.key) else {
+        let Some((_, value)) = tags.into_iter().find(|(key, _)| *key == self.0.key) else {
             return Exemption::None;
         };
         let value = value.trim();
-        let tag = format!("the tag `{}={}`", clean(&self.key, 128), clean(value, 60));
-        if let Some(wanted) = &self.value {
+        let tag = format!("the tag `{}={}`", clean(&self.0.key, 128), clean(value, 60));
+        if let Some(wanted) = &self.0.value {
             return if value == wanted { Exemption::Exempt(tag) } else { Exemption::None };
         }
         if let Ok(last_day) = NaiveDate::parse_from_str(value, "%Y-%m-%d") {
@@ -365,7 +399,7 @@ impl ExemptTag {
         if looks_like_a_date(value) {
             return Exemption::Unclear(format!("{tag} looks like a date and is none: expected `YYYY-MM-DD`"));
         }
-        if ["false", "no", "off", "0"].iter().any(|no| value.eq_ignore_ascii_case(no)) {
+        if says_no(value) {
             return Exemption::None;
         }
         Exemption::Exempt(tag)

@@ -1,18 +1,13 @@
-//! The calls of EC2 that the remediations of this function make.
+//! What is read of EC2: a group, its rules, and the prefix lists that they name.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use aws_sdk_ec2::Client;
-use aws_sdk_ec2::types::{
-    Filter, IpPermission, IpRange, Ipv6Range, PrefixListId, ResourceType, SecurityGroupRule, Tag, TagSpecification,
-    UserIdGroupPair,
-};
+use aws_sdk_ec2::types::{Filter, SecurityGroupRule, Tag};
 use futures_util::future::{join_all, try_join};
-use rescind::{Call, addresses};
-use rescind_lambda::{CallError, CallFailure, Scope};
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use rescind::addresses;
+use rescind_lambda::{CallError, Scope};
 
 use crate::exposure::PrefixLists;
 use crate::rule::{Protocol, Rule, Source};
@@ -31,6 +26,12 @@ pub mod action {
     pub const REVOKE_INGRESS: &str = "ec2:RevokeSecurityGroupIngress";
     /// Puts rules back: the inverse of a revoke.
     pub const AUTHORIZE_INGRESS: &str = "ec2:AuthorizeSecurityGroupIngress";
+    /// As [`REVOKE_INGRESS`], for traffic that leaves.
+    pub const REVOKE_EGRESS: &str = "ec2:RevokeSecurityGroupEgress";
+    /// As [`AUTHORIZE_INGRESS`], for traffic that leaves.
+    pub const AUTHORIZE_EGRESS: &str = "ec2:AuthorizeSecurityGroupEgress";
+    /// Makes rules what they were: its own inverse.
+    pub const MODIFY_RULES: &str = "ec2:ModifySecurityGroupRules";
     /// What EC2 asks for when rules are put back with their tags.
     pub const CREATE_TAGS: &str = "ec2:CreateTags";
 }
@@ -55,7 +56,7 @@ pub enum GroupRef {
     Name(String),
 }
 
-fn client(scope: &Scope) -> Arc<Client> {
+pub(crate) fn client(scope: &Scope) -> Arc<Client> {
     scope.client(|config, counter| {
         Client::from_conf(aws_sdk_ec2::config::Builder::from(config).interceptor(counter).build())
     })
@@ -138,6 +139,14 @@ async fn default_vpc(client: &Client) -> Result<Option<String>, CallError> {
     Ok(answer.vpcs().first().and_then(|vpc| vpc.vpc_id()).map(str::to_owned))
 }
 
+/// The rules of a group, inbound and outbound, by id; none when there is no such group.
+///
+/// # Errors
+/// When EC2 could not be asked, or tells a rule that can't be read.
+pub async fn read_rules(scope: &Scope, group: &str) -> Result<Vec<Rule>, CallError> {
+    describe_rules(&client(scope), group).await
+}
+
 async fn describe_rules(client: &Client, group: &str) -> Result<Vec<Rule>, CallError> {
     let mut pages = client.describe_security_group_rules().filters(filter("group-id", group)).into_paginator().send();
     let mut rules = Vec::new();
@@ -206,237 +215,4 @@ async fn read_prefix_lists(client: &Client, ids: &BTreeSet<String>) -> PrefixLis
         (id, Ok(ranges))
     };
     join_all(ids.iter().cloned().map(read)).await.into_iter().collect()
-}
-
-/// The parameters of a revoke by rule ids.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
-pub struct RevokeParameters {
-    /// The group.
-    pub group_id: String,
-    /// The rules.
-    pub security_group_rule_ids: Vec<String>,
-}
-
-/// The parameters of an authorization, as the AWS CLI takes them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
-pub struct AuthorizeParameters {
-    /// The group.
-    pub group_id: String,
-    /// The rules.
-    pub ip_permissions: Vec<Permission>,
-    /// The rules' tags: all rules of one call get the same.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub tag_specifications: Vec<Tagging>,
-}
-
-/// `IpPermission`, for one source.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
-#[expect(missing_docs, reason = "the fields of EC2's IpPermission, under its names")]
-pub struct Permission {
-    pub ip_protocol: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub from_port: Option<i32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub to_port: Option<i32>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub ip_ranges: Vec<PermittedSource>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub ipv6_ranges: Vec<PermittedSource>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub prefix_list_ids: Vec<PermittedSource>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub user_id_group_pairs: Vec<PermittedSource>,
-}
-
-/// A source within [`Permission`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
-#[expect(
-    missing_docs,
-    reason = "the fields of EC2's IpRange, Ipv6Range, PrefixListId and UserIdGroupPair, under their names"
-)]
-pub struct PermittedSource {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cidr_ip: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cidr_ipv6: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub prefix_list_id: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub group_id: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub user_id: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub vpc_peering_connection_id: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub description: Option<String>,
-}
-
-/// `TagSpecification`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
-#[expect(missing_docs, reason = "the fields of EC2's TagSpecification, under its names")]
-pub struct Tagging {
-    pub resource_type: String,
-    pub tags: Vec<KeyValue>,
-}
-
-/// `Tag`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
-#[expect(missing_docs, reason = "the fields of EC2's Tag, under its names")]
-pub struct KeyValue {
-    pub key: String,
-    pub value: String,
-}
-
-/// The call that takes rules away from a group by their ids.
-pub fn revoke_ingress(group: &str, rules: &[&Rule]) -> Call {
-    let parameters = RevokeParameters {
-        group_id: group.to_owned(),
-        security_group_rule_ids: rules.iter().map(|rule| rule.id.clone()).collect(),
-    };
-    Call { call: action::REVOKE_INGRESS.to_owned(), parameters: json(&parameters) }
-}
-
-/// The call that puts rules with the same tags back, descriptions and tags included.
-pub fn authorize_ingress(group: &str, rules: &[&Rule]) -> Call {
-    let tags: Vec<KeyValue> = rules
-        .first()
-        .map(|rule| rule.tags.iter().map(|(key, value)| KeyValue { key: key.clone(), value: value.clone() }).collect())
-        .unwrap_or_default();
-    let parameters = AuthorizeParameters {
-        group_id: group.to_owned(),
-        ip_permissions: rules.iter().map(|rule| permission(rule)).collect(),
-        tag_specifications: (!tags.is_empty())
-            .then(|| Tagging { resource_type: "security-group-rule".to_owned(), tags })
-            .into_iter()
-            .collect(),
-    };
-    Call { call: action::AUTHORIZE_INGRESS.to_owned(), parameters: json(&parameters) }
-}
-
-fn json(parameters: &impl Serialize) -> Value {
-    serde_json::to_value(parameters).unwrap_or_default()
-}
-
-fn permission(rule: &Rule) -> Permission {
-    let protocol = match rule.protocol {
-        Protocol::All => "-1".to_owned(),
-        Protocol::Number(number) => number.to_string(),
-        named => named.to_string(),
-    };
-    let described = PermittedSource { description: rule.description.clone(), ..PermittedSource::default() };
-    let ports = |port: Option<i32>| port.filter(|_| rule.protocol != Protocol::All);
-    let mut permission = Permission {
-        ip_protocol: protocol,
-        from_port: ports(rule.from),
-        to_port: ports(rule.to),
-        ..Permission::default()
-    };
-    match &rule.source {
-        Source::Cidr(net @ ipnet::IpNet::V4(_)) => {
-            permission.ip_ranges.push(PermittedSource { cidr_ip: Some(net.to_string()), ..described });
-        }
-        Source::Cidr(net @ ipnet::IpNet::V6(_)) => {
-            permission.ipv6_ranges.push(PermittedSource { cidr_ipv6: Some(net.to_string()), ..described });
-        }
-        Source::PrefixList(id) => {
-            permission.prefix_list_ids.push(PermittedSource { prefix_list_id: Some(id.clone()), ..described });
-        }
-        Source::Group { id, account, peering } => permission.user_id_group_pairs.push(PermittedSource {
-            group_id: Some(id.clone()),
-            user_id: account.clone(),
-            vpc_peering_connection_id: peering.clone(),
-            ..described
-        }),
-    }
-    permission
-}
-
-/// Makes one of the changing calls of this module.
-///
-/// # Errors
-/// When EC2 does not accept it, or the call is none of these.
-pub async fn make(scope: &Scope, call: &Call) -> Result<(), CallError> {
-    let client = client(scope);
-    match call.call.as_str() {
-        action::REVOKE_INGRESS => {
-            let parameters: RevokeParameters = parameters(action::REVOKE_INGRESS, call)?;
-            client
-                .revoke_security_group_ingress()
-                .group_id(parameters.group_id)
-                .set_security_group_rule_ids(Some(parameters.security_group_rule_ids))
-                .send()
-                .await
-                .map(drop)
-                .map_err(|error| CallError::from_sdk(action::REVOKE_INGRESS, &error))
-        }
-        action::AUTHORIZE_INGRESS => {
-            let parameters: AuthorizeParameters = parameters(action::AUTHORIZE_INGRESS, call)?;
-            let answer = client
-                .authorize_security_group_ingress()
-                .group_id(parameters.group_id)
-                .set_ip_permissions(Some(parameters.ip_permissions.into_iter().map(Permission::into_sdk).collect()))
-                .set_tag_specifications(specifications(parameters.tag_specifications))
-                .send()
-                .await
-                .map_err(|error| CallError::from_sdk(action::AUTHORIZE_INGRESS, &error));
-            match answer {
-                Err(error) if error.failure == CallFailure::Exists => Ok(()),
-                answer => answer.map(drop),
-            }
-        }
-        other => Err(CallError::malformed("ec2", format!("`{other}` is not a call that this function makes"))),
-    }
-}
-
-fn parameters<T: for<'de> Deserialize<'de>>(action: &'static str, call: &Call) -> Result<T, CallError> {
-    T::deserialize(&call.parameters).map_err(|error| CallError::malformed(action, error))
-}
-
-fn specifications(taggings: Vec<Tagging>) -> Option<Vec<TagSpecification>> {
-    let specification = |tagging: Tagging| {
-        let tags = tagging.tags.into_iter().map(|tag| Tag::builder().key(tag.key).value(tag.value).build()).collect();
-        TagSpecification::builder()
-            .resource_type(ResourceType::from(tagging.resource_type.as_str()))
-            .set_tags(Some(tags))
-            .build()
-    };
-    (!taggings.is_empty()).then(|| taggings.into_iter().map(specification).collect())
-}
-
-impl Permission {
-    fn into_sdk(self) -> IpPermission {
-        let some = |list: Vec<PermittedSource>| (!list.is_empty()).then_some(list);
-        let range = |range: PermittedSource| {
-            IpRange::builder().set_cidr_ip(range.cidr_ip).set_description(range.description).build()
-        };
-        let range6 = |range: PermittedSource| {
-            Ipv6Range::builder().set_cidr_ipv6(range.cidr_ipv6).set_description(range.description).build()
-        };
-        let list = |list: PermittedSource| {
-            PrefixListId::builder().set_prefix_list_id(list.prefix_list_id).set_description(list.description).build()
-        };
-        let pair = |pair: PermittedSource| {
-            UserIdGroupPair::builder()
-                .set_group_id(pair.group_id)
-                .set_user_id(pair.user_id)
-                .set_vpc_peering_connection_id(pair.vpc_peering_connection_id)
-                .set_description(pair.description)
-                .build()
-        };
-        IpPermission::builder()
-            .ip_protocol(self.ip_protocol)
-            .set_from_port(self.from_port)
-            .set_to_port(self.to_port)
-            .set_ip_ranges(some(self.ip_ranges).map(|ranges| ranges.into_iter().map(range).collect()))
-            .set_ipv6_ranges(some(self.ipv6_ranges).map(|ranges| ranges.into_iter().map(range6).collect()))
-            .set_prefix_list_ids(some(self.prefix_list_ids).map(|lists| lists.into_iter().map(list).collect()))
-            .set_user_id_group_pairs(some(self.user_id_group_pairs).map(|pairs| pairs.into_iter().map(pair).collect()))
-            .build()
-    }
 }

@@ -15,8 +15,8 @@
 //! ## Safety
 //! Interrupts new connections from the sources of the revoked rules; connections that are being tracked go on until
 //! they end. It can be undone: the inverse authorizes the same rules again, with their descriptions and tags, under new
-//! rule ids. Earlier state: the event. A modified rule is revoked, not modified back, since the event does not tell
-//! what it was before.
+//! rule ids. Earlier state: the event. A rule that was modified becomes what it was before, where the baseline or AWS
+//! Config's history tells and that was compliant; else it is revoked.
 //!
 //! ## Tags
 //! `rescind:ports`, `rescind:allowed-cidrs`, `rescind:widest-source`, and those of every remediation.
@@ -25,98 +25,40 @@
 //! Amazon EC2 API: `RevokeSecurityGroupIngress`, `DescribeSecurityGroupRules`. Amazon VPC user guide: *Security group
 //! rules*. AWS Config developer guide: *restricted-ssh*, *restricted-common-ports*.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use rescind::addresses::{self, AddressSet, Widest};
+use rescind::addresses::Widest;
 use rescind::journal::Facts;
 use rescind::settings::{SettingsError, TagKey, Tags};
-use rescind::signal::{ApiCall, ComplianceChange, ConfigurationItemChange, Fact, Resource, Signal, field, items, text};
+use rescind::signal::{ComplianceChange, ConfigurationItemChange, Fact, Resource, Signal};
 use rescind::verdict::{Assessment, Evidence};
 use rescind::{Call, Plan, Step};
-use rescind_lambda::{CallError, Heard, Operation, Remediation, Scope, Subject};
+use rescind_lambda::{CallError, EARLIER_STATE_OPERATIONS, Heard, Operation, Remediation, Scope, Subject};
 
-use crate::ec2::{self, GroupRef, SecurityGroup, action};
-use crate::exposure::{Findings, Guarded, Offence, Policy, PrefixLists, Why, judge};
-use crate::rule::{Rule, Source};
+use crate::calls;
+use crate::ec2::action;
+use crate::exposure::{Findings, Offence, Policy, Why, judge};
+use crate::policy::{ALLOWED_CIDRS, PORTS, WIDEST_SOURCE};
+use crate::rule::Rule;
+use crate::state::State;
+use crate::told::{self, Changed, Target};
 
 /// See the module.
 #[derive(Debug, Clone, Copy)]
 pub struct OpenSecurityGroupIngress;
 
-/// What a signal says of a group.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Target {
-    /// The group, in the way that the signal names it.
-    pub group: GroupRef,
-    /// What changed.
-    pub changed: Changed,
-}
-
-/// What changed in a group.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Changed {
-    /// These rules.
-    Rules(Vec<Told>),
-    /// Not told: every rule is looked at.
-    Unknown,
-}
-
-/// A rule as a record tells it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Told {
-    /// The rule's id, in records since 2021.
-    pub id: Option<String>,
-    /// What it says, where the record can be read.
-    pub rule: Option<Rule>,
-}
-
-impl Told {
-    fn is(&self, live: &Rule) -> bool {
-        match (&self.id, &self.rule) {
-            (Some(id), _) => *id == live.id,
-            (None, Some(rule)) => rule.is_same_as(live),
-            (None, None) => false,
-        }
-    }
-}
-
-/// How a group stands.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct State {
-    /// The group; `None` when it is gone.
-    pub group: Option<SecurityGroup>,
-    /// The prefix lists that its rules name.
-    pub lists: PrefixLists,
-}
-
-const TAGS: &[TagKey] = &[
-    TagKey {
-        key: "ports",
-        list: true,
-        value: "what is guarded: `22`, `20-25` (TCP), `udp/53`, `tcp/20-25`, `icmp`, `icmpv6`, `all`",
-        default: "`22 3389`",
-    },
-    TagKey {
-        key: "allowed-cidrs",
-        list: true,
-        value: "the only ranges, or prefix lists by id, that may reach what is guarded",
-        default: "any but the world",
-    },
-    TagKey {
-        key: "widest-source",
-        list: true,
-        value: "how wide a public source may be: a prefix length for IPv4, then one for IPv6",
-        default: "`/8 /32`",
-    },
-];
+const TAGS: &[TagKey] = &[PORTS, ALLOWED_CIDRS, WIDEST_SOURCE];
 
 const OPERATIONS: &[Operation] = &[
     Operation::reads(action::DESCRIBE_GROUPS),
     Operation::reads(action::DESCRIBE_RULES),
     Operation::reads(action::DESCRIBE_VPCS),
     Operation::reads(action::GET_PREFIX_LIST),
+    EARLIER_STATE_OPERATIONS[0],
+    EARLIER_STATE_OPERATIONS[1],
     Operation::changes(action::REVOKE_INGRESS),
-    // The inverse, and the tags of the rules that it puts back.
+    Operation::changes(action::MODIFY_RULES),
+    // The inverse of a revoke, and the tags of the rules that it puts back.
     Operation::changes(action::AUTHORIZE_INGRESS),
     Operation::changes(action::CREATE_TAGS),
 ];
@@ -146,47 +88,36 @@ impl Remediation for OpenSecurityGroupIngress {
     fn listen(&self, signal: &Signal) -> Heard<Target> {
         match &signal.fact {
             Fact::ApiCall(call) if call.service == "ec2.amazonaws.com" => match call.name.as_str() {
-                "AuthorizeSecurityGroupIngress" => hear_authorize(signal, call),
-                "ModifySecurityGroupRules" => hear_modify(signal, call),
+                "AuthorizeSecurityGroupIngress" => told::added(signal, call),
+                "ModifySecurityGroupRules" => told::modified(signal, call),
                 _ => Heard::Nothing,
             },
-            Fact::ConfigurationItemChange(change) => hear_item(change),
-            Fact::ComplianceChange(change) => hear_compliance(change),
+            Fact::ConfigurationItemChange(change) => hear_item(signal, change),
+            Fact::ComplianceChange(change) => hear_compliance(signal, change),
             Fact::ApiCall(_) => Heard::Nothing,
         }
     }
 
     fn settings(&self, tags: &Tags) -> Result<Policy, SettingsError> {
-        policy(tags)
+        Policy::of_tags(tags)
     }
 
     fn state_of_event(&self, _: &Resource, target: &Target, live: Option<&State>) -> Option<State> {
-        let (GroupRef::Id(id) | GroupRef::Name(id)) = &target.group;
-        let Changed::Rules(told) = &target.changed else { return None };
-        let rules = told.iter().filter_map(|told| told.rule.clone()).collect();
-        let lists = live.map(|state| state.lists.clone()).unwrap_or_default();
-        Some(State { group: Some(SecurityGroup { id: id.clone(), tags: Vec::new(), rules }), lists })
+        // What a modified rule was before, an event never tells.
+        let is_told = matches!(target.changed, Changed::Added(_)) || live.is_none();
+        State::of_event(target, live).filter(|_| is_told)
     }
 
-    async fn read(&self, scope: &Scope, _: &Resource, target: &Target) -> Result<State, CallError> {
-        let told = match &target.changed {
-            Changed::Rules(told) => told.as_slice(),
-            Changed::Unknown => &[],
-        };
-        let lists = told.iter().filter_map(|told| match told.rule.as_ref().map(|rule| &rule.source) {
-            Some(Source::PrefixList(id)) => Some(id.clone()),
-            _ => None,
-        });
-        let (group, lists) = ec2::read_group(scope, &target.group, &lists.collect()).await?;
-        Ok(State { group, lists })
+    async fn read(&self, scope: &Scope, resource: &Resource, target: &Target) -> Result<State, CallError> {
+        State::read(scope, resource, target).await
     }
 
     fn resource_id<'a>(&self, state: &'a State) -> Option<&'a str> {
-        state.group.as_ref().map(|group| group.id.as_str())
+        state.id()
     }
 
     fn facts(&self, state: &State) -> Facts {
-        state.group.iter().flat_map(|group| &group.rules).map(|rule| (rule.permits(), rule.notes())).collect()
+        state.facts()
     }
 
     fn fingerprint(&self, offender: &Offence) -> String {
@@ -194,17 +125,14 @@ impl Remediation for OpenSecurityGroupIngress {
     }
 
     fn resource_tags<'a>(&self, state: &'a State) -> &'a [(String, String)] {
-        state.group.as_ref().map(|group| group.tags.as_slice()).unwrap_or_default()
+        state.tags()
     }
 
     fn assess(&self, subject: &Subject<'_, Self>) -> Assessment<Offence> {
-        let policy = subject.settings.with_known_accounts(&subject.resource.account, &subject.common.trusted_accounts);
-        let told = match &subject.target.changed {
-            Changed::Unknown => None,
-            Changed::Rules(told) => Some(told),
-        };
-        let group_name = subject.state.group.as_ref().map_or(subject.resource.id.as_str(), |group| group.id.as_str());
-        let live = subject.state.group.as_ref().map(|group| group.rules.as_slice()).unwrap_or_default();
+        let policy = known_policy(subject);
+        let told = subject.target.rules();
+        let group_name = subject.state.id().unwrap_or(&subject.resource.id);
+        let live = subject.state.rules();
         let is_changed = |rule: &Rule| told.is_none_or(|told| told.iter().any(|told| told.is(rule)));
         let Findings { offences, unread } = judge(live, is_changed, &policy, &subject.state.lists);
         if !offences.is_empty() {
@@ -220,7 +148,7 @@ impl Remediation for OpenSecurityGroupIngress {
             };
         }
         // Nothing risky is there. Was it, when the change was made?
-        let absent = told.into_iter().flatten().filter(|told| !live.iter().any(|rule| told.is(rule)));
+        let absent = told.into_iter().flatten().filter(|told| !live.iter().any(|rule| told.is_still(rule)));
         let absent: Vec<Rule> = absent.filter_map(|told| told.rule.clone()).collect();
         let all: Vec<Rule> = absent.iter().chain(live).cloned().collect();
         let was_risky = judge(&all, |rule| absent.contains(rule), &policy, &subject.state.lists);
@@ -239,132 +167,77 @@ impl Remediation for OpenSecurityGroupIngress {
 
     fn plan(&self, subject: &Subject<'_, Self>, offenders: &[Offence]) -> Plan {
         let Some(group) = &subject.state.group else { return Plan::default() };
-        // The inverse gives all rules of one call the same tags, so rules with other tags need a call of their own.
-        let mut by_tags: BTreeMap<&[(String, String)], Vec<&Rule>> = BTreeMap::new();
-        for offence in offenders {
-            by_tags.entry(&offence.rule.tags).or_default().push(&offence.rule);
+        let earlier = compliant_earlier(subject, offenders);
+        let mut plan = Plan::default();
+        if !earlier.is_empty() {
+            let back: Vec<(&Rule, &Rule)> = earlier.iter().map(|(now, before)| (*now, before)).collect();
+            let there: Vec<(&Rule, &Rule)> = earlier.iter().map(|(now, _)| (*now, *now)).collect();
+            plan.steps.push(Step::planned(calls::modify(&group.id, &back), calls::modify(&group.id, &there)));
+            plan.note = Some(format!("the earlier rule is put back, {}", subject.state.earlier.as_of()));
         }
-        let steps = by_tags.values().map(|rules| {
-            Step::planned(ec2::revoke_ingress(&group.id, rules), ec2::authorize_ingress(&group.id, rules))
-        });
-        Plan { steps: steps.collect(), note: None }
+        let has_earlier = |rule: &Rule| earlier.iter().any(|(now, _)| now.id == rule.id);
+        let others = offenders.iter().map(|offence| &offence.rule).filter(|rule| !has_earlier(rule));
+        for (direction, rules) in calls::by_call(others) {
+            let revoke = calls::revoke(&group.id, direction, &rules);
+            plan.steps.push(Step::planned(revoke, calls::authorize(&group.id, direction, &rules)));
+        }
+        plan
     }
 
     async fn make(&self, scope: &Scope, call: &Call) -> Result<(), CallError> {
-        ec2::make(scope, call).await
+        calls::make(scope, call).await
     }
 }
 
-fn group_resource(signal: &Signal, group: &str) -> Resource {
-    Resource {
-        kind: "AWS::EC2::SecurityGroup".to_owned(),
-        id: group.to_owned(),
-        account: signal.account.clone(),
-        region: signal.region.clone(),
-    }
+/// The policy, with the accounts that are no strangers.
+fn known_policy(subject: &Subject<'_, OpenSecurityGroupIngress>) -> Policy {
+    subject.settings.with_known_accounts(&subject.resource.account, &subject.common.trusted_accounts)
 }
 
-fn hear_authorize(signal: &Signal, call: &ApiCall) -> Heard<Target> {
-    let (request, response) = (call.request(), call.response());
-    let made = items(field(response, "securityGroupRuleSet"));
-    // What the response tells is what was made; the request may name the group by name and write ranges as it likes.
-    let told: Vec<Told> = if made.is_empty() {
-        Rule::from_request(request).into_iter().map(|rule| Told { id: None, rule }).collect()
+/// The offenders that were modified and are known to have been compliant before, each with what it was.
+fn compliant_earlier<'a>(
+    subject: &Subject<'_, OpenSecurityGroupIngress>,
+    offenders: &'a [Offence],
+) -> Vec<(&'a Rule, Rule)> {
+    let Changed::Modified(told) = &subject.target.changed else { return Vec::new() };
+    let live = subject.state.rules();
+    let of = |rule: &Rule| {
+        let before = told.iter().find(|told| told.is(rule))?;
+        let before = subject.state.earlier.of_modified(before, told, live)?;
+        Some(Rule { id: rule.id.clone(), tags: rule.tags.clone(), ..before.clone() })
+    };
+    let known: Vec<(&Rule, Rule)> =
+        offenders.iter().filter_map(|offence| Some((&offence.rule, of(&offence.rule)?))).collect();
+    let is_offender = |rule: &&Rule| offenders.iter().any(|offence| offence.rule.id == rule.id);
+    let after: Vec<Rule> =
+        live.iter().filter(|rule| !is_offender(rule)).chain(known.iter().map(|(_, before)| before)).cloned().collect();
+    let is_back = |rule: &Rule| known.iter().any(|(_, before)| before.id == rule.id);
+    let findings = judge(&after, is_back, &known_policy(subject), &subject.state.lists);
+    let is_open = |rule: &Rule| findings.offences.iter().any(|offence| offence.rule.id == rule.id);
+    if findings.unread.is_empty() {
+        known.into_iter().filter(|(_, before)| !is_open(before)).collect()
     } else {
-        made.iter()
-            .map(|item| Told {
-                id: text(item, "securityGroupRuleId").map(str::to_owned),
-                rule: Rule::from_rule_set(item),
-            })
-            .collect()
-    };
-    let group = made
-        .iter()
-        .find_map(|item| text(item, "groupId"))
-        .or_else(|| text(request, "groupId"))
-        .map(|id| GroupRef::Id(id.to_owned()))
-        .or_else(|| text(request, "groupName").map(|name| GroupRef::Name(name.to_owned())));
-    hear(signal, group, told)
-}
-
-fn hear_modify(signal: &Signal, call: &ApiCall) -> Heard<Target> {
-    let request = call.request();
-    let group = text(request, "groupId").map(|id| GroupRef::Id(id.to_owned()));
-    let updates = items(field(request, "securityGroupRule").or_else(|| field(request, "securityGroupRules")));
-    let told = updates.into_iter().map(|update| {
-        let id = text(update, "securityGroupRuleId").map(str::to_owned);
-        let rule = field(update, "securityGroupRule").and_then(Rule::from_rule_set);
-        Told { rule: rule.map(|rule| Rule { id: id.clone().unwrap_or_default(), ..rule }), id }
-    });
-    hear(signal, group, told.collect())
-}
-
-fn hear(signal: &Signal, group: Option<GroupRef>, told: Vec<Told>) -> Heard<Target> {
-    let Some(group) = group else {
-        return Heard::Unreadable {
-            resource: group_resource(signal, "unknown"),
-            reason: "the record does not tell which security group was changed; CloudTrail leaves out requests and responses above 100 KB"
-                .to_owned(),
-        };
-    };
-    let (GroupRef::Id(id) | GroupRef::Name(id)) = &group;
-    let resource = group_resource(signal, id);
-    if told.is_empty() || told.iter().any(|told| told.id.is_none() && told.rule.is_none()) {
-        return Heard::Unreadable {
-            resource,
-            reason: "the record does not tell which rules were made, or one of them has a protocol or source that can't be read".to_owned(),
-        };
+        Vec::new()
     }
-    Heard::About { resource, target: Target { group, changed: Changed::Rules(told) } }
 }
 
-fn hear_item(change: &ConfigurationItemChange) -> Heard<Target> {
+fn hear_item(signal: &Signal, change: &ConfigurationItemChange) -> Heard<Target> {
     if change.resource.kind != "AWS::EC2::SecurityGroup" || change.is_deletion() {
         return Heard::Nothing;
     }
-    whole_group(&change.resource)
+    whole_group(signal, &change.resource)
 }
 
-fn hear_compliance(change: &ComplianceChange) -> Heard<Target> {
+fn hear_compliance(signal: &Signal, change: &ComplianceChange) -> Heard<Target> {
     let is_ours = CONFIG_RULES.iter().any(|name| change.rule_name.contains(name));
     if change.resource.kind != "AWS::EC2::SecurityGroup" || change.compliance != "NON_COMPLIANT" || !is_ours {
         return Heard::Nothing;
     }
-    whole_group(&change.resource)
+    whole_group(signal, &change.resource)
 }
 
-fn whole_group(resource: &Resource) -> Heard<Target> {
-    let target = Target { group: GroupRef::Id(resource.id.clone()), changed: Changed::Unknown };
-    Heard::About { resource: resource.clone(), target }
-}
-
-fn policy(tags: &Tags) -> Result<Policy, SettingsError> {
-    let ports = "ports or protocols such as `22`, `tcp/20-25`, `udp/53`, `icmp` or `all`";
-    let guarded = tags
-        .parsed_list("ports", ports, Guarded::parse)?
-        .unwrap_or_else(|| ["22", "3389"].iter().filter_map(|port| Guarded::parse(port)).collect());
-    let is_list = |word: &&str| word.starts_with("pl-");
-    let allowed = tags.parsed_list(
-        "allowed-cidrs",
-        "ranges such as `10.0.0.0/8` or `2001:db8::/32`, or prefix lists such as `pl-0123`",
-        |word| {
-            if is_list(&word) { Some(Err(word.to_owned())) } else { addresses::parse(word).map(Ok) }
-        },
-    )?;
-    let allowed_lists = allowed.iter().flatten().filter_map(|entry| entry.clone().err()).collect();
-    let allowed = allowed.map(|entries| AddressSet::new(entries.into_iter().filter_map(Result::ok)));
-    Ok(Policy { guarded, allowed, allowed_lists, widest: widest(tags)?, known_accounts: BTreeSet::new() })
-}
-
-fn widest(tags: &Tags) -> Result<Widest, SettingsError> {
-    const EXPECTED: &str = "a prefix length for IPv4 and one for IPv6, such as `/8 /32`";
-    let length = |word: &str| word.strip_prefix('/').unwrap_or(word).parse::<u8>().ok();
-    let Some(lengths) = tags.parsed_list("widest-source", EXPECTED, length)? else { return Ok(Widest::default()) };
-    match lengths.as_slice() {
-        [v4] if *v4 <= 32 => Ok(Widest { v4: *v4, ..Widest::default() }),
-        [v4, v6] if *v4 <= 32 && *v6 <= 128 => Ok(Widest { v4: *v4, v6: *v6 }),
-        _ => Err(SettingsError::value("widest-source", tags.one("widest-source").unwrap_or_default(), EXPECTED)),
-    }
+fn whole_group(signal: &Signal, resource: &Resource) -> Heard<Target> {
+    Heard::About { resource: resource.clone(), target: Target::whole(&resource.id, signal.time) }
 }
 
 fn evidence(offence: &Offence) -> Evidence {

@@ -5,7 +5,7 @@ use std::fmt;
 use ipnet::IpNet;
 use rescind::addresses;
 use rescind::signal::{field, items, number, text};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// A rule: who may reach what.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +56,15 @@ impl Protocol {
             "icmpv6" | "58" => Self::Icmpv6,
             number => Self::Number(number.parse().ok()?),
         })
+    }
+
+    /// The protocol as the EC2 API takes it.
+    pub fn as_ec2_writes_it(self) -> String {
+        match self {
+            Self::All => "-1".to_owned(),
+            Self::Number(number) => number.to_string(),
+            named => named.to_string(),
+        }
     }
 
     fn has_ports(self) -> bool {
@@ -159,6 +168,11 @@ impl Rule {
         format!("{} [{}]", self.description.as_deref().unwrap_or_default(), tags.join(", "))
     }
 
+    /// Whether two rules permit the same and are described the same.
+    pub fn reads_as(&self, other: &Self) -> bool {
+        self.is_same_as(other) && self.description == other.description
+    }
+
     /// What the rule is for, in a few characters: `tcp/22`, `tcp/20-25`, `all traffic`.
     pub fn ports(&self) -> String {
         match (self.protocol, self.from, self.to) {
@@ -187,11 +201,60 @@ impl Rule {
                 peering: text(group, "vpcPeeringConnectionId").map(str::to_owned),
             }
         };
+        let tags = items(field(item, "tagSet").or_else(|| field(item, "tags"))).into_iter();
+        let tag = |tag| Some((text(tag, "key")?.to_owned(), text(tag, "value").unwrap_or_default().to_owned()));
+        let mut tags: Vec<(String, String)> = tags.filter_map(tag).collect();
+        tags.sort();
         Some(Self {
             id: text(item, "securityGroupRuleId").unwrap_or_default().to_owned(),
             is_egress: field(item, "isEgress").is_some_and(is_true),
+            tags,
             ..Self::new(item, source)?
         })
+    }
+
+    /// The rule as an element of a rule set, so that [`Rule::from_rule_set`] reads it again.
+    pub fn to_rule_set(&self) -> Value {
+        let tags: Vec<Value> = self.tags.iter().map(|(key, value)| json!({"key": key, "value": value})).collect();
+        let mut item = json!({
+            "securityGroupRuleId": self.id, "isEgress": self.is_egress, "ipProtocol": self.protocol.as_ec2_writes_it(),
+            "fromPort": self.from, "toPort": self.to, "description": self.description, "tags": tags,
+        });
+        match &self.source {
+            Source::Cidr(net @ IpNet::V4(_)) => item["cidrIpv4"] = json!(net.to_string()),
+            Source::Cidr(net @ IpNet::V6(_)) => item["cidrIpv6"] = json!(net.to_string()),
+            Source::PrefixList(id) => item["prefixListId"] = json!(id),
+            Source::Group { id, account, peering } => {
+                item["referencedGroupInfo"] =
+                    json!({"groupId": id, "userId": account, "vpcPeeringConnectionId": peering});
+            }
+        }
+        item
+    }
+
+    /// The rules of a group as AWS Config records it: without their ids and tags.
+    ///
+    /// `None` stands for a rule that can't be read.
+    pub fn from_configuration(configuration: &Value) -> Vec<Option<Self>> {
+        let owner = text(configuration, "ownerId");
+        let mut rules = Vec::new();
+        for (list, is_egress) in [("ipPermissions", false), ("ipPermissionsEgress", true)] {
+            for permission in items(field(configuration, list)) {
+                let read = Self::from_permission(permission).into_iter();
+                rules.extend(read.map(|rule| Some(Self { is_egress, ..rule?.of_owner(owner) })));
+            }
+        }
+        rules
+    }
+
+    /// The rule of a group that `owner` owns: the owner's other groups are no strangers.
+    fn of_owner(mut self, owner: Option<&str>) -> Self {
+        if let Source::Group { account, .. } = &mut self.source
+            && account.as_deref() == owner
+        {
+            *account = None;
+        }
+        self
     }
 
     /// Reads a request's permissions, in the nested form (`ipPermissions.items`) and in the flat one (`cidrIp` beside
@@ -223,7 +286,9 @@ impl Rule {
             let described = |rule| Self { description: text(element, "description").map(str::to_owned), ..rule };
             rules.push(source.and_then(|source| Self::new(permission, source)).map(described));
         };
-        for (list, name) in [("ipRanges", "cidrIp"), ("ipv6Ranges", "cidrIpv6")] {
+        // AWS Config tells the ranges of IPv4 twice, in `ipRanges` as plain texts.
+        let ranges = if items(field(permission, "ipv4Ranges")).is_empty() { "ipRanges" } else { "ipv4Ranges" };
+        for (list, name) in [(ranges, "cidrIp"), ("ipv6Ranges", "cidrIpv6")] {
             for range in items(field(permission, list)) {
                 // Old records hold the ranges as plain texts.
                 let range_text = text(range, name).or_else(|| range.as_str());
@@ -274,7 +339,6 @@ fn is_true(value: &Value) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     fn rule(protocol: &str, from: i32, to: i32) -> Rule {
         let item = json!({"ipProtocol": protocol, "fromPort": from, "toPort": to, "cidrIpv4": "0.0.0.0/0"});
@@ -337,5 +401,34 @@ mod tests {
         let other = Source::Group { id: "sg-other".into(), account: Some("444455556666".into()), peering: None };
         assert_eq!((rule.source, rule.id.as_str()), (other, "sgr-1"));
         assert_eq!(Rule::from_rule_set(&json!({"groupId": "sg-own", "ipProtocol": "tcp"})), None);
+    }
+
+    #[test]
+    fn a_rule_is_kept_with_all_that_it_says() {
+        for source in [
+            json!({"cidrIpv4": "10.0.0.0/8"}),
+            json!({"cidrIpv6": "2001:db8::/32"}),
+            json!({"prefixListId": "pl-1"}),
+            json!({"referencedGroupInfo": {"groupId": "sg-other", "userId": "444455556666", "vpcPeeringConnectionId": "pcx-1"}}),
+        ] {
+            let mut item = json!({"securityGroupRuleId": "sgr-1", "isEgress": true, "ipProtocol": "50", "description": "x",
+                "tagSet": {"items": [{"key": "b", "value": ""}, {"key": "a", "value": "1"}]}});
+            item.as_object_mut().unwrap().extend(source.as_object().unwrap().clone());
+            let rule = Rule::from_rule_set(&item).unwrap();
+            assert_eq!(rule.tags, [("a".to_owned(), "1".to_owned()), ("b".to_owned(), String::new())]);
+            assert_eq!(Rule::from_rule_set(&rule.to_rule_set()), Some(rule));
+        }
+    }
+
+    #[test]
+    fn a_group_is_read_as_aws_config_records_it() {
+        let configuration = json!({"ownerId": "111122223333", "groupId": "sg-1",
+            "ipPermissions": [{"ipProtocol": "tcp", "fromPort": 22, "toPort": 22, "ipRanges": ["10.0.0.0/8"],
+                "ipv4Ranges": [{"cidrIp": "10.0.0.0/8", "description": "office"}], "ipv6Ranges": [], "prefixListIds": [],
+                "userIdGroupPairs": [{"groupId": "sg-2", "userId": "111122223333"}]}],
+            "ipPermissionsEgress": [{"ipProtocol": "-1", "ipRanges": ["0.0.0.0/0"]}]});
+        let rules = Rule::from_configuration(&configuration);
+        let told: Vec<String> = rules.iter().flatten().map(|rule| rule.permits() + "; " + &rule.notes()).collect();
+        assert_eq!(told, ["tcp/22 in 10.0.0.0/8; office []", "tcp/22 in sg-2;  []", "all traffic out 0.0.0.0/0;  []"]);
     }
 }

@@ -8,4 +8,6 @@ mod patterns;
 mod permissions;
 mod recorded_events;
 mod requests;
+mod security_group_rule_modified;
+mod security_group_rule_removed;
 mod trouble;

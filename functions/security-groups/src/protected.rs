@@ -1,0 +1,60 @@
+//! Which groups keep their rules: those that their owner marks by a tag.
+
+use rescind::settings::{ResourceTag, SettingsError, TagKey, Tags};
+
+use crate::exposure::{Policy, judge};
+use crate::rule::Rule;
+use crate::state::State;
+
+/// `rescind:protected-tag`.
+pub const PROTECTED_TAG: TagKey = TagKey {
+    key: "protected-tag",
+    list: false,
+    value: "`key` or `key=value`: the rules of a group with this tag are put back",
+    default: "`rescind:protected`",
+};
+
+/// Which groups are protected, and which of their rules are not worth it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Protection {
+    tag: ResourceTag,
+    policy: Policy,
+}
+
+impl Protection {
+    /// Reads [`PROTECTED_TAG`], and the tags by which a rule is found open.
+    ///
+    /// # Errors
+    /// [`SettingsError`], which names the tag.
+    pub fn of_tags(tags: &Tags) -> Result<Self, SettingsError> {
+        let key = PROTECTED_TAG.key;
+        let tag = match tags.one(key) {
+            None => ResourceTag::new("rescind:protected"),
+            Some(text) => {
+                ResourceTag::parse(text).ok_or_else(|| SettingsError::value(key, text, "`key` or `key=value`"))?
+            }
+        };
+        Ok(Self { tag, policy: Policy::of_tags(tags)? })
+    }
+
+    /// Why the group's rules are none of our business, if they are not. What an event alone tells, is taken for protected.
+    pub fn spares(&self, state: &State) -> Option<String> {
+        let Some(group) = &state.group else { return Some("the group is gone".to_owned()) };
+        let tags = group.tags.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+        let is_protected = state.is_from_event || self.tag.marks(tags);
+        (!is_protected).then(|| format!("{} does not have the tag {}", group.id, self.tag))
+    }
+
+    /// Those of `rules` that would let a forbidden source reach a guarded port, if they stood in the group again, or of
+    /// which that can't be told. Nobody is helped by putting these back.
+    pub fn open_ones<'a>(&self, rules: &'a [Rule], state: &State, account: &str, trusted: &[String]) -> Vec<&'a Rule> {
+        let is_one = |rule: &Rule| rules.iter().any(|one| one == rule);
+        let others =
+            state.rules().iter().filter(|rule| !rules.iter().any(|one| !one.id.is_empty() && one.id == rule.id));
+        let all: Vec<Rule> = others.chain(rules).cloned().collect();
+        let findings = judge(&all, is_one, &self.policy.with_known_accounts(account, trusted), &state.lists);
+        let is_unread = |rule: &Rule| findings.unread.iter().any(|(list, _)| rule.source.to_string() == *list);
+        let is_open = |rule: &&Rule| findings.offences.iter().any(|offence| offence.rule == **rule) || is_unread(rule);
+        rules.iter().filter(is_open).collect()
+    }
+}

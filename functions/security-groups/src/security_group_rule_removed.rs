@@ -1,0 +1,207 @@
+//! `security-group-rule-removed`: a protected security group has lost a rule.
+//!
+//! ## What it takes back
+//! The removal of rules, inbound or outbound, from a security group that its owner protects with a tag: those that one
+//! call of `RevokeSecurityGroupIngress` or `RevokeSecurityGroupEgress` removed are authorized again, with their
+//! descriptions and tags. A rule that would let a forbidden source reach a guarded port stays removed.
+//!
+//! ## Why it is risky
+//! Whoever removes a rule cuts connections off: a database from its clients, monitoring from what it watches, an agent
+//! that reports from where it reports to. MITRE ATT&CK T1562.007, T1489.
+//!
+//! ## Example
+//! A group with the tag `rescind:protected` loses its outbound rule for tcp/443 to the log collector. It is put back.
+//!
+//! ## Safety
+//! Interrupts nothing: it lets in or out again what was let before. It can be undone: the inverse revokes the rules again.
+//! They come back under new ids. Earlier state: the event, where it tells the removed rules, their tags by the baseline or
+//! AWS Config's history; else these tell all of it. From a request alone nothing is put back: in a default VPC it may name
+//! rules that were never there.
+//!
+//! ## Tags
+//! `rescind:protected-tag`; `rescind:ports`, `rescind:allowed-cidrs` and `rescind:widest-source` say which rules are not
+//! put back; and those of every remediation.
+//!
+//! ## References
+//! Amazon EC2 API: `AuthorizeSecurityGroupIngress`, `AuthorizeSecurityGroupEgress`, `RevokeSecurityGroupIngress`
+//! (`UnknownIpPermissions`). AWS Config developer guide: *Components of a configuration item*.
+
+use rescind::journal::Facts;
+use rescind::settings::{SettingsError, TagKey, Tags};
+use rescind::signal::{Fact, Resource, Signal};
+use rescind::verdict::{Assessment, Evidence};
+use rescind::{Call, Plan, Step};
+use rescind_lambda::{CallError, EARLIER_STATE_OPERATIONS, Heard, Operation, Remediation, Scope, Subject};
+
+use crate::calls;
+use crate::ec2::action;
+use crate::policy::{ALLOWED_CIDRS, PORTS, WIDEST_SOURCE};
+use crate::protected::{PROTECTED_TAG, Protection};
+use crate::rule::Rule;
+use crate::state::State;
+use crate::told::{self, Changed, Target, Told};
+
+/// See the module.
+#[derive(Debug, Clone, Copy)]
+pub struct SecurityGroupRuleRemoved;
+
+const TAGS: &[TagKey] = &[PROTECTED_TAG, PORTS, ALLOWED_CIDRS, WIDEST_SOURCE];
+
+const OPERATIONS: &[Operation] = &[
+    Operation::reads(action::DESCRIBE_GROUPS),
+    Operation::reads(action::DESCRIBE_RULES),
+    Operation::reads(action::DESCRIBE_VPCS),
+    Operation::reads(action::GET_PREFIX_LIST),
+    EARLIER_STATE_OPERATIONS[0],
+    EARLIER_STATE_OPERATIONS[1],
+    Operation::changes(action::AUTHORIZE_INGRESS),
+    Operation::changes(action::AUTHORIZE_EGRESS),
+    Operation::changes(action::CREATE_TAGS),
+    // The inverses.
+    Operation::changes(action::REVOKE_INGRESS),
+    Operation::changes(action::REVOKE_EGRESS),
+];
+
+impl Remediation for SecurityGroupRuleRemoved {
+    type Target = Target;
+    type State = State;
+    type Settings = Protection;
+    type Offender = Rule;
+
+    fn name(&self) -> &'static str {
+        "security-group-rule-removed"
+    }
+
+    fn tags(&self) -> &'static [TagKey] {
+        TAGS
+    }
+
+    fn operations(&self) -> &'static [Operation] {
+        OPERATIONS
+    }
+
+    fn listen(&self, signal: &Signal) -> Heard<Target> {
+        match &signal.fact {
+            Fact::ApiCall(call) if call.service == "ec2.amazonaws.com" => match call.name.as_str() {
+                "RevokeSecurityGroupIngress" | "RevokeSecurityGroupEgress" => told::removed(signal, call),
+                _ => Heard::Nothing,
+            },
+            _ => Heard::Nothing,
+        }
+    }
+
+    fn settings(&self, tags: &Tags) -> Result<Protection, SettingsError> {
+        Protection::of_tags(tags)
+    }
+
+    fn state_of_event(&self, _: &Resource, target: &Target, live: Option<&State>) -> Option<State> {
+        // The tags of the removed rules, an event never tells.
+        let group = State::of_event(target, live).filter(|_| live.is_none())?.group?;
+        let group = crate::ec2::SecurityGroup { rules: Vec::new(), ..group };
+        Some(State { group: Some(group), is_from_event: true, ..State::default() })
+    }
+
+    async fn read(&self, scope: &Scope, resource: &Resource, target: &Target) -> Result<State, CallError> {
+        State::read(scope, resource, target).await
+    }
+
+    fn resource_id<'a>(&self, state: &'a State) -> Option<&'a str> {
+        state.id()
+    }
+
+    fn facts(&self, state: &State) -> Facts {
+        state.facts()
+    }
+
+    fn fingerprint(&self, removed: &Rule) -> String {
+        removed.permits()
+    }
+
+    fn resource_tags<'a>(&self, state: &'a State) -> &'a [(String, String)] {
+        state.tags()
+    }
+
+    fn assess(&self, subject: &Subject<'_, Self>) -> Assessment<Rule> {
+        let Subject { resource, target, state, common, settings } = subject;
+        let Changed::Removed { rules: told, is_certain } = &target.changed else {
+            return Assessment::Harmless { reason: "no rule was removed".to_owned() };
+        };
+        if let Some(reason) = settings.spares(state) {
+            return Assessment::Harmless { reason: format!("a rule was removed, and {reason}") };
+        }
+        let group = state.id().unwrap_or(&resource.id);
+        let removed: Vec<Rule> = told.iter().filter_map(|told| removed_rule(told, *is_certain, state)).collect();
+        let (back, gone): (Vec<Rule>, Vec<Rule>) =
+            removed.iter().cloned().partition(|rule| state.rules().iter().any(|live| live.is_same_as(rule)));
+        let open = settings.open_ones(&gone, state, &resource.account, &common.trusted_accounts);
+        let missing: Vec<Rule> = gone.iter().filter(|rule| !open.contains(rule)).cloned().collect();
+        if !missing.is_empty() {
+            return Assessment::Risky {
+                reason: format!("{group} is protected and has lost {}", list(&missing)),
+                evidence: missing.iter().map(evidence).collect(),
+                offenders: missing,
+            };
+        }
+        if removed.len() < told.len() {
+            let why = if *is_certain { "a removed rule can't be read".to_owned() } else { state.earlier.why_unknown() };
+            return Assessment::Unclear {
+                reason: format!("{group} is protected and may have lost rules; which, is not known: {why}"),
+            };
+        }
+        if !back.is_empty() {
+            return Assessment::AlreadySafe {
+                reason: format!("{group} is protected and had lost {}; it is there again", list(&back)),
+            };
+        }
+        Assessment::Harmless {
+            reason: if open.is_empty() {
+                format!("the call removed no rule of {group}")
+            } else {
+                format!("what {group} has lost would open a guarded port; it stays removed: {}", list(&gone))
+            },
+        }
+    }
+
+    fn plan(&self, subject: &Subject<'_, Self>, offenders: &[Rule]) -> Plan {
+        let Some(group) = &subject.state.group else { return Plan::default() };
+        let steps = calls::by_call(offenders).into_iter().map(|(direction, rules)| {
+            let back = calls::authorize(&group.id, direction, &rules);
+            Step::planned(back, calls::revoke_alike(&group.id, direction, &rules))
+        });
+        Plan { steps: steps.collect(), note: Some(format!("put back {}", subject.state.earlier.as_of())) }
+    }
+
+    async fn make(&self, scope: &Scope, call: &Call) -> Result<(), CallError> {
+        calls::make(scope, call).await
+    }
+}
+
+/// The rule as it was: what the event tells of it, if that is certain, with the tags that the earlier state tells.
+fn removed_rule(told: &Told, is_certain: bool, state: &State) -> Option<Rule> {
+    let earlier = state.earlier.of_removed(told);
+    match &told.rule {
+        Some(rule) if is_certain => {
+            let tags = earlier.map(|earlier| earlier.tags.clone()).unwrap_or_default();
+            Some(Rule { tags, ..rule.clone() })
+        }
+        // Nothing else can be known where nothing may be read.
+        Some(rule) if state.is_from_event => Some(rule.clone()),
+        _ => earlier.cloned(),
+    }
+}
+
+fn list(rules: &[Rule]) -> String {
+    let mut named: Vec<String> = rules.iter().map(Rule::permits).collect();
+    if named.len() > 4 {
+        let more = named.len() - 3;
+        named.truncate(3);
+        named.push(format!("{more} more"));
+    }
+    named.join(", ")
+}
+
+fn evidence(rule: &Rule) -> Evidence {
+    let direction = if rule.is_egress { "outbound" } else { "inbound" };
+    let (permits, other) = (rule.ports(), rule.source.to_string());
+    Evidence::new([("rule", rule.id.as_str()), ("removed", direction), ("permits", &permits), ("other side", &other)])
+}

@@ -1,0 +1,86 @@
+//! How a group stands, and how it stood: what the remediations of this function judge.
+
+use rescind::Resource;
+use rescind::journal::Facts;
+use rescind_lambda::{CallError, Scope};
+
+use crate::earlier::Earlier;
+use crate::ec2::{self, GroupRef, SecurityGroup};
+use crate::exposure::PrefixLists;
+use crate::rule::{Rule, Source};
+use crate::told::Target;
+
+/// How a group stands.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct State {
+    /// The group; `None` when it is gone.
+    pub group: Option<SecurityGroup>,
+    /// The prefix lists that its rules name.
+    pub lists: PrefixLists,
+    /// Its rules before the change, where the event does not tell them.
+    pub earlier: Earlier,
+    /// Nothing was read: this is what the event alone tells.
+    pub is_from_event: bool,
+}
+
+impl State {
+    /// Reads the group, and side by side its earlier state where that is needed.
+    ///
+    /// # Errors
+    /// When EC2 could not be asked. An earlier state that can't be read is no error here: it may not matter.
+    pub async fn read(scope: &Scope, resource: &Resource, target: &Target) -> Result<Self, CallError> {
+        let told = target.rules().unwrap_or_default();
+        let lists = told.iter().filter_map(|told| match told.rule.as_ref().map(|rule| &rule.source) {
+            Some(Source::PrefixList(id)) => Some(id.clone()),
+            _ => None,
+        });
+        let known_lists = lists.collect();
+        let group = ec2::read_group(scope, &target.group, &known_lists);
+        let is_by_id = matches!(target.group, GroupRef::Id(_));
+        if target.needs_earlier_state() && is_by_id {
+            let earlier = Earlier::read(scope, resource, target.time);
+            let (group, earlier) = futures_util::future::join(group, earlier).await;
+            let (group, lists) = group?;
+            return Ok(Self { group, lists, earlier, is_from_event: false });
+        }
+        let (group, lists) = group.await?;
+        let mut state = Self { group, lists, ..Self::default() };
+        if let Some(group) = state.group.as_ref().filter(|_| target.needs_earlier_state()) {
+            let resource = Resource { id: group.id.clone(), ..resource.clone() };
+            state.earlier = Earlier::read(scope, &resource, target.time).await;
+        }
+        Ok(state)
+    }
+
+    /// How the group stands as far as the event tells; `None` when it tells too little.
+    pub fn of_event(target: &Target, live: Option<&Self>) -> Option<Self> {
+        let (GroupRef::Id(id) | GroupRef::Name(id)) = &target.group;
+        let rules = target.rules()?.iter().filter_map(|told| told.rule.clone()).collect();
+        Some(Self {
+            group: Some(SecurityGroup { id: id.clone(), tags: Vec::new(), rules }),
+            lists: live.map(|state| state.lists.clone()).unwrap_or_default(),
+            earlier: Earlier::NotAsked,
+            is_from_event: true,
+        })
+    }
+
+    /// The group's rules.
+    pub fn rules(&self) -> &[Rule] {
+        self.group.as_ref().map(|group| group.rules.as_slice()).unwrap_or_default()
+    }
+
+    /// The group's tags.
+    pub fn tags(&self) -> &[(String, String)] {
+        self.group.as_ref().map(|group| group.tags.as_slice()).unwrap_or_default()
+    }
+
+    /// The group's id.
+    pub fn id(&self) -> Option<&str> {
+        self.group.as_ref().map(|group| group.id.as_str())
+    }
+
+    /// Each rule, by what it permits, with its description and tags.
+    pub fn facts(&self) -> Facts {
+        self.rules().iter().map(|rule| (rule.permits(), rule.notes())).collect()
+    }
+}
