@@ -14,6 +14,7 @@ pub(crate) use undo::Undoing;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
+use rescind::arn::Arn;
 use rescind::guard;
 use rescind::journal::Phase;
 use rescind::settings::{Mode, Settings, SettingsError};
@@ -133,8 +134,13 @@ impl Engine {
 
     /// The outcomes of every remediation that the delivery concerns.
     pub(crate) async fn run(&self, delivery: &Delivery) -> Vec<Outcome> {
+        let mut remediations = self.function.remediations.to_vec();
+        // The template names a rule for its remediation. Run first, that one need not wait for the tags; and when it is
+        // the others' turn, the tags are known, and nothing is read for those that the rule is not for.
+        let rule = delivery.rule.as_ref().map(Arn::resource).unwrap_or_default();
+        remediations.sort_by_key(|remediation| !rule.contains(remediation.name()));
         let mut outcomes = Vec::new();
-        for remediation in self.function.remediations {
+        for remediation in remediations {
             outcomes.extend(remediation.run(self, delivery, Cause::Signal).await);
         }
         outcomes
