@@ -217,6 +217,13 @@ impl CallError {
         }
     }
 
+    /// Whether the call may have worked all the same: AWS did not answer, or answered that it is ill. Who is told to come
+    /// back later, or that he may not, is told that nothing was done.
+    pub fn may_have_worked(&self) -> bool {
+        let is_refusal = |code: &String| code.contains("Throttl") || code.contains("LimitExceeded");
+        self.failure == CallFailure::Transient && !self.code.as_ref().is_some_and(is_refusal)
+    }
+
     /// A call that could not be formed: its parameters are not what the call takes.
     pub fn malformed(call: &'static str, message: impl fmt::Display) -> Self {
         Self { call, failure: CallFailure::Refused, code: None, message: message.to_string() }

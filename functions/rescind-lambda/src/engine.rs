@@ -23,7 +23,7 @@ use rescind::verdict::Assessment;
 use rescind::{Delivery, Outcome, Plan, Resource, Status, Step, Verdict};
 use tracing::{error, info};
 
-use crate::aws::Aws;
+use crate::aws::{Aws, CallFailure};
 use crate::environment::Environment;
 use crate::journal::{Claim, Ending, Entry, Held, History, Journal, is_taken_over};
 use crate::remediation::{Function, Heard, Remediation, Subject};
@@ -116,7 +116,14 @@ impl<R: Remediation> Work<'_, R> {
 
 /// Where the journal remembers what was taken back from a principal on a resource.
 fn history_key(remediation: &str, resource: &Resource, signal: &Signal) -> String {
-    let principal = signal.actor().map_or("*", |actor| actor.principal.as_deref().unwrap_or(&actor.arn));
+    let principal = signal.actor().map_or(ANYBODY, |actor| actor.principal.as_deref().unwrap_or(&actor.arn));
+    repeat_key(remediation, resource, principal)
+}
+
+/// Stands for the principal where a service reports a state, and not who made it so.
+const ANYBODY: &str = "*";
+
+fn repeat_key(remediation: &str, resource: &Resource, principal: &str) -> String {
     let Resource { account, region, id, .. } = resource;
     format!("repeat/{remediation}/{account}/{region}/{id}/{principal}").chars().take(1000).collect()
 }
@@ -162,6 +169,10 @@ impl Engine {
         };
         let outcome = Outcome::begin(signal, remediation.name(), &resource);
         let mut conclusion = self.conclude(remediation, delivery, cause, resource, heard, outcome).await?;
+        if let Conclusion::New { outcome, ending, .. } = &mut conclusion {
+            let came_to_nothing = matches!(outcome.status, Status::Failed | Status::Misconfigured);
+            ending.still_awaits = came_to_nothing && matches!(cause, Cause::Approval(_));
+        }
         if let Conclusion::New { outcome, .. } | Conclusion::Busy(outcome) = &mut conclusion {
             let since_event = |time: DateTime<Utc>| (time - signal.time).num_milliseconds().max(0);
             outcome.timing.event_to_ingested_ms = delivery.ingested.map(since_event);
@@ -192,7 +203,7 @@ impl Engine {
         }
         let target = match heard {
             Ok(target) => target,
-            Err(reason) => return Some(Conclusion::unkept(outcome.concluded(Verdict::Risky, Status::Failed, &reason))),
+            Err(reason) => return self.unreadable(remediation, delivery, cause, &reason, outcome).await,
         };
         let looked = self.look(remediation, delivery, cause, &resource, &target, &outcome.id).await;
         let held = match looked.claim {
@@ -247,6 +258,33 @@ impl Engine {
         Some(Conclusion::New { outcome, held: work.held, ending })
     }
 
+    /// What can't be judged, since the signal does not tell what it is about.
+    async fn unreadable<R: Remediation>(
+        &self,
+        remediation: &R,
+        delivery: &Delivery,
+        cause: Cause<'_>,
+        reason: &str,
+        mut outcome: Outcome,
+    ) -> Option<Conclusion> {
+        if let Ok(wanted) = self.settings(remediation, delivery).await {
+            let wanted = wanted?;
+            outcome.mode = wanted.common.mode;
+            if wanted.common.mode == Mode::Off {
+                let outcome = outcome.concluded(Verdict::NotApplicable, Status::Ignored, "`rescind:mode` is `off`");
+                return Some(Conclusion::unkept(outcome));
+            }
+        }
+        let held = match self.claim(delivery, cause, &outcome.id).await {
+            Some(Ok(Claim::Ours(held))) => Some(held),
+            Some(Ok(Claim::Closed(entry))) => return Some(Conclusion::old(*entry, outcome)),
+            Some(Ok(Claim::Busy)) => return Some(Conclusion::Busy(busy(outcome))),
+            Some(Err(_)) | None => None,
+        };
+        let outcome = outcome.concluded(Verdict::Risky, Status::Failed, reason);
+        Some(Conclusion::New { outcome, held, ending: Ending::default() })
+    }
+
     /// Keeps and tells a conclusion. None of it can change what became of the change.
     async fn record(&self, conclusion: Conclusion) -> Outcome {
         match conclusion {
@@ -261,7 +299,7 @@ impl Engine {
             Conclusion::New { mut outcome, held, ending } => {
                 self.log(&outcome);
                 let Some((journal, held)) = self.journal.as_ref().zip(held) else {
-                    self.publish(&outcome).await;
+                    self.tell(&outcome).await;
                     return outcome;
                 };
                 let is_news = held.told() != Some(outcome.status.as_str());
@@ -270,8 +308,11 @@ impl Engine {
                 let telling = (is_to_be_told || outcome.is_told).then(|| self.lease());
                 if let Err(problem) = journal.finish(&self.aws, &held, &outcome, &ending, telling).await {
                     error!(outcome_id = outcome.id, "the outcome was not journaled: {problem}");
-                    // Whoever took it over tells it; else the next delivery does.
+                    // Whoever took it over tells it; else the next delivery does, unless it will meet the same.
                     outcome.try_again = !is_taken_over(&problem);
+                    if outcome.try_again && problem.failure != CallFailure::Transient && is_to_be_told {
+                        self.tell(&outcome).await;
+                    }
                     return outcome;
                 }
                 if outcome.is_told {
@@ -305,17 +346,22 @@ impl Engine {
         }
     }
 
-    /// Puts an outcome on the bus, and remembers that it was. Answers whether it is there.
+    /// Puts an outcome that is kept on the bus, and remembers that it was. Answers whether it is there.
     async fn publish(&self, outcome: &Outcome) -> bool {
+        let is_there = self.tell(outcome).await;
+        if is_there && self.environment.bus.is_some() {
+            self.mark_told(outcome).await;
+        }
+        is_there
+    }
+
+    /// Puts an outcome on the bus. Answers whether it is there.
+    async fn tell(&self, outcome: &Outcome) -> bool {
         let Some(bus) = self.environment.bus.as_ref().filter(|_| !self.environment.from_event_alone) else {
             return true;
         };
-        if let Err(problem) = bus::publish(&self.aws, bus, outcome).await {
-            error!(outcome_id = outcome.id, "the outcome was not published: {problem}");
-            return false;
-        }
-        self.mark_told(outcome).await;
-        true
+        let told = bus::publish(&self.aws, bus, outcome).await;
+        told.inspect_err(|problem| error!(outcome_id = outcome.id, "the outcome was not published: {problem}")).is_ok()
     }
 
     async fn mark_told(&self, outcome: &Outcome) {
@@ -339,10 +385,11 @@ impl Engine {
         self.environment.lease
     }
 
-    fn phase_to_claim_from(cause: Cause<'_>) -> Phase {
+    /// From which phases an outcome may be claimed. An approval that was cut off leaves the plan that it was about open.
+    fn phases_to_claim_from(cause: Cause<'_>) -> &'static [Phase] {
         match cause {
-            Cause::Signal => Phase::Open,
-            Cause::Approval(_) => Phase::Awaiting,
+            Cause::Signal => &[Phase::Open],
+            Cause::Approval(_) => &[Phase::Awaiting, Phase::Open],
         }
     }
 }

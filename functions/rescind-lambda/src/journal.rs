@@ -10,7 +10,7 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 use chrono::{DateTime, TimeDelta, Utc};
-use rescind::journal::{Earlier, Facts, Phase, Revert};
+use rescind::journal::{Earlier, Facts, MOST_REVERTS, Phase, Revert};
 use rescind::{Outcome, Step};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -24,8 +24,8 @@ const KEPT: TimeDelta = TimeDelta::days(400);
 const APPROVABLE: TimeDelta = TimeDelta::hours(24);
 /// The largest event that is kept: an item may hold 400 KB.
 const LARGEST_EVENT: usize = 250_000;
-/// Reverts that are remembered for one principal and resource.
-const REMEMBERED: usize = 100;
+/// Reverts that are remembered for one principal and resource; beyond it, the older half is forgotten.
+const REMEMBERED: usize = 2 * MOST_REVERTS;
 
 const GET: &str = "dynamodb:GetItem";
 const UPDATE: &str = "dynamodb:UpdateItem";
@@ -89,6 +89,8 @@ pub(crate) struct Ending {
     pub(crate) before: Option<Facts>,
     /// How it stands now.
     pub(crate) after: Option<Facts>,
+    /// An approved plan could not be carried out: it waits for a person as before.
+    pub(crate) still_awaits: bool,
 }
 
 /// What the journal knows of a principal's changes of a resource.
@@ -96,8 +98,40 @@ pub(crate) struct Ending {
 pub(crate) struct History {
     /// What was taken back.
     pub(crate) reverts: Vec<Revert>,
-    /// What a person put back with `undo`.
-    pub(crate) undone: Vec<String>,
+    /// What is left alone, whoever made it, and why.
+    pub(crate) left_alone: Vec<(String, LeftAlone)>,
+}
+
+/// Why a change is left alone when a service reports it that only looks at the state, and does not tell who made it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LeftAlone {
+    /// A person put it back with `undo`.
+    Undone,
+    /// A principal made it that the owner exempts.
+    Exempt,
+    /// Rescind stands back from a fight over it.
+    StoodBack,
+}
+
+impl LeftAlone {
+    const ALL: [Self; 3] = [Self::Undone, Self::Exempt, Self::StoodBack];
+
+    fn attribute(self) -> &'static str {
+        match self {
+            Self::Undone => "undone",
+            Self::Exempt => "exempt",
+            Self::StoodBack => "stood_back",
+        }
+    }
+
+    /// For a sentence.
+    pub(crate) fn in_words(self) -> &'static str {
+        match self {
+            Self::Undone => "a person put it back with `undo`",
+            Self::Exempt => "a principal made it that `rescind:exempt-principals` covers",
+            Self::StoodBack => "Rescind stands back from a fight over it",
+        }
+    }
 }
 
 impl Journal {
@@ -111,13 +145,13 @@ impl Journal {
         })
     }
 
-    /// Claims an outcome for this delivery. `from` is the phase that it may be in beside not being there at all.
+    /// Claims an outcome for this delivery. `from` are the phases that it may be in beside not being there at all.
     pub(crate) async fn claim(
         &self,
         aws: &Aws,
         id: &str,
         delivery: &Value,
-        from: Phase,
+        from: &[Phase],
         lease: Duration,
     ) -> Result<Claim, CallError> {
         let now = clock::now();
@@ -133,26 +167,30 @@ impl Journal {
             .key("id", text(id))
             .expression_attribute_names("#phase", "phase")
             .expression_attribute_values(":open", text(Phase::Open.as_str()))
-            .expression_attribute_values(":from", text(from.as_str()))
             .expression_attribute_values(":owner", text(&owner))
             .expression_attribute_values(":until", number(until))
             .expression_attribute_values(":now", number(now.timestamp_millis()))
             .expression_attribute_values(":one", number(1))
-            .expression_attribute_values(":zero", number(0))
+            .expression_attribute_values(":nobody", text("nobody"))
             .expression_attribute_values(":function", text(&self.function))
             .expression_attribute_values(":expires", number((now + KEPT).timestamp()))
-            .condition_expression("attribute_not_exists(id) OR (#phase = :from AND lease_until < :now)")
             .return_values(ReturnValue::AllNew)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         let mut set = "SET #phase = :open, claimed_by = :owner, lease_until = :until, function_name = :function, \
              first_seen = if_not_exists(first_seen, :now), expires = :expires, \
-             previous_lease = if_not_exists(lease_until, :zero)"
+             previous_claim = if_not_exists(claimed_by, :nobody)"
             .to_owned();
+        let mut phases = Vec::new();
+        for phase in from {
+            phases.push(format!("#phase = :{0}", phase.as_str()));
+            update = update.expression_attribute_values(format!(":{}", phase.as_str()), text(phase.as_str()));
+        }
+        let is_free = format!("attribute_not_exists(id) OR (({}) AND lease_until < :now)", phases.join(" OR "));
         if event.len() <= LARGEST_EVENT {
             update = update.expression_attribute_values(":delivery", text(&event));
             set.push_str(", delivery = if_not_exists(delivery, :delivery)");
         }
-        match update.update_expression(format!("{set} ADD attempts :one")).send().await {
+        match update.condition_expression(is_free).update_expression(format!("{set} ADD attempts :one")).send().await {
             Ok(answer) => Ok(Claim::Ours(held(id, owner, &answer.attributes().cloned().unwrap_or_default()))),
             Err(error) => match error.as_service_error() {
                 Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {
@@ -172,9 +210,17 @@ impl Journal {
         }
     }
 
-    /// Writes the steps that are about to be made, with their inverses.
-    pub(crate) async fn note_steps(&self, aws: &Aws, held: &Held, steps: &[Step]) -> Result<(), CallError> {
-        self.update(aws, held, "SET planned_steps = :steps", [(":steps", json(&steps))]).await
+    /// Writes the steps that are about to be made and those made before, with their inverses, and how the resource stood
+    /// before the first of them.
+    pub(crate) async fn note_steps(
+        &self,
+        aws: &Aws,
+        held: &Held,
+        steps: &[Step],
+        before: &Facts,
+    ) -> Result<(), CallError> {
+        let values = [(":steps", json(&steps)), (":before", json(before))];
+        self.update(aws, held, "SET planned_steps = :steps, before_facts = :before", values).await
     }
 
     /// Writes what became of it. The claim holds for as long as it takes to tell it; an outcome that need not be told is
@@ -190,37 +236,57 @@ impl Journal {
         let now = clock::now();
         let until =
             telling.map_or(0, |time| now.timestamp_millis() + i64::try_from(time.as_millis()).unwrap_or_default());
-        let mut set = "SET #phase = :phase, lease_until = :until, outcome = :outcome, expires = :expires".to_owned();
-        let mut values = vec![
-            (":phase", text(Phase::after(outcome.status).as_str())),
-            (":until", number(until)),
-            (":outcome", json(outcome)),
-            (":expires", number((now + KEPT).timestamp())),
+        let phase = if ending.still_awaits { Phase::Awaiting } else { Phase::after(outcome.status) };
+        let mut fields = vec![
+            ("#phase", ":phase", text(phase.as_str())),
+            ("lease_until", ":until", number(until)),
+            ("expires", ":expires", number((now + KEPT).timestamp())),
         ];
-        for (name, placeholder, facts) in
-            [("before_facts", ":before", &ending.before), ("after_facts", ":after", &ending.after)]
-        {
-            if let Some(facts) = facts {
-                set = format!("{set}, {name} = {placeholder}");
-                values.push((placeholder, json(facts)));
+        if ending.still_awaits {
+            // The plan that was told is the one that a person approves.
+            fields.push(("planned_steps", ":steps", json(&outcome.steps)));
+        } else {
+            fields.push(("outcome", ":outcome", json(outcome)));
+            if phase == Phase::Awaiting {
+                fields.push(("approvable_until", ":approvable", text(&(now + APPROVABLE).to_rfc3339())));
             }
         }
-        if Phase::after(outcome.status) == Phase::Awaiting {
-            set.push_str(", approvable_until = :approvable");
-            values.push((":approvable", text(&(now + APPROVABLE).to_rfc3339())));
+        let facts = [("before_facts", ":before", &ending.before), ("after_facts", ":after", &ending.after)];
+        fields.extend(facts.into_iter().filter_map(|(name, value, facts)| Some((name, value, json(facts.as_ref()?)))));
+        match self.set(aws, held, &fields, "").await {
+            // Too large for one item. That it is kept at all comes before what only an undo needs.
+            Err(problem) if problem.code.as_deref() == Some("ValidationException") => {
+                fields.retain(|(name, ..)| !["before_facts", "after_facts", "planned_steps"].contains(name));
+                self.set(aws, held, &fields, " REMOVE delivery, before_facts, after_facts, planned_steps").await
+            }
+            answer => answer,
         }
-        self.update(aws, held, &set, values).await
+    }
+
+    /// Sets fields of an entry that is ours, and ends the claim.
+    async fn set(
+        &self,
+        aws: &Aws,
+        held: &Held,
+        fields: &[(&'static str, &'static str, AttributeValue)],
+        and: &str,
+    ) -> Result<(), CallError> {
+        let sets: Vec<String> = fields.iter().map(|(name, value, _)| format!("{name} = {value}")).collect();
+        let expression = format!("SET ended_claim = :owner, {}{and}", sets.join(", "));
+        let values = fields.iter().map(|(_, placeholder, value)| (*placeholder, value.clone()));
+        self.update(aws, held, &expression, values).await
     }
 
     /// Gives the claim up as if it had never been.
     pub(crate) async fn release(&self, aws: &Aws, held: &Held) -> Result<(), CallError> {
-        self.update(aws, held, "SET lease_until = :zero", [(":zero", number(0))]).await
+        self.update(aws, held, "SET lease_until = :zero, ended_claim = :owner", [(":zero", number(0))]).await
     }
 
-    /// Remembers which status was published.
+    /// Remembers which status was published of an entry.
     pub(crate) async fn mark_told(&self, aws: &Aws, id: &str, status: &str) -> Result<(), CallError> {
         let update = self.client(aws).await.update_item().table_name(&self.table).key("id", text(id));
         let update = update
+            .condition_expression("attribute_exists(id)")
             .update_expression("SET told = :told, lease_until = :zero")
             .expression_attribute_values(":told", text(status))
             .expression_attribute_values(":zero", number(0));
@@ -272,7 +338,11 @@ impl Journal {
             _ => Vec::new(),
         };
         let reverts = list("reverts").iter().filter_map(|text| serde_json::from_str(text).ok()).collect();
-        Ok(History { reverts, undone: list("undone") })
+        let left = LeftAlone::ALL.into_iter().flat_map(|why| {
+            let changes = item.get(why.attribute()).and_then(|set| set.as_ss().ok()).cloned().unwrap_or_default();
+            changes.into_iter().map(move |change| (change, why))
+        });
+        Ok(History { reverts, left_alone: left.collect() })
     }
 
     /// Remembers a revert.
@@ -292,10 +362,27 @@ impl Journal {
         self.remember(aws, key, append, vec![json(revert)]).await
     }
 
-    /// Remembers what a person put back.
-    pub(crate) async fn remember_undo(&self, aws: &Aws, key: &str, changes: &[String]) -> Result<(), CallError> {
-        let append = "SET undone = list_append(if_not_exists(undone, :empty), :list), expires = :expires";
-        self.remember(aws, key, append, changes.iter().map(|change| text(change)).collect()).await
+    /// Remembers that changes are left alone.
+    pub(crate) async fn leave_alone(
+        &self,
+        aws: &Aws,
+        key: &str,
+        why: LeftAlone,
+        changes: &[String],
+    ) -> Result<(), CallError> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let update = self
+            .client(aws)
+            .await
+            .update_item()
+            .table_name(&self.table)
+            .key("id", text(key))
+            .update_expression(format!("SET expires = :expires ADD {} :changes", why.attribute()))
+            .expression_attribute_values(":changes", AttributeValue::Ss(changes.to_vec()))
+            .expression_attribute_values(":expires", number((clock::now() + KEPT).timestamp()));
+        update.send().await.map(drop).map_err(|error| CallError::from_sdk(UPDATE, &error))
     }
 
     async fn remember(
@@ -335,11 +422,12 @@ impl Journal {
             .update_item()
             .table_name(&self.table)
             .key("id", text(key))
-            .update_expression("SET standing_back_until = :until, standing_back_in = :outcome")
+            .update_expression("SET standing_back_until = :until, standing_back_in = :outcome, expires = :expires")
             .condition_expression(
                 "attribute_not_exists(standing_back_until) OR standing_back_until < :now OR standing_back_in = :outcome",
             )
             .expression_attribute_values(":outcome", text(outcome))
+            .expression_attribute_values(":expires", number((now + KEPT).timestamp()))
             .expression_attribute_values(":until", number((now + within).timestamp_millis()))
             .expression_attribute_values(":now", number(now.timestamp_millis()));
         match update.send().await {
@@ -390,12 +478,13 @@ fn get_json<T: DeserializeOwned>(item: &Item, name: &str) -> Option<T> {
 
 fn held(id: &str, owner: String, item: &Item) -> Box<Held> {
     let attempts = get_number(item, "attempts").and_then(|number| u64::try_from(number).ok()).unwrap_or(1);
+    let previous = get_text(item, "previous_claim").filter(|claim| claim != "nobody");
     let earlier = Earlier {
         attempts: attempts.saturating_sub(1),
-        // A delivery that comes to an end sets its lease to zero.
-        was_cut_off: get_number(item, "previous_lease").is_some_and(|until| until > 0),
+        was_cut_off: previous.is_some() && previous != get_text(item, "ended_claim"),
         outcome: get_json(item, "outcome"),
-        plan: get_json(item, "planned_steps").unwrap_or_default(),
+        noted: get_json(item, "planned_steps").unwrap_or_default(),
+        before: get_json(item, "before_facts"),
     };
     Box::new(Held { id: id.to_owned(), owner, earlier, told: get_text(item, "told") })
 }

@@ -9,7 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::outcome::{Outcome, Status};
-use crate::plan::Step;
+use crate::plan::{Step, StepState};
 
 /// What is known of a resource's state, piece by piece, for comparing two moments: for a security group each rule, by
 /// what it permits.
@@ -59,18 +59,35 @@ pub struct Earlier {
     pub was_cut_off: bool,
     /// What the last one that came to an end said.
     pub outcome: Option<Outcome>,
-    /// The steps that it was about to make.
-    pub plan: Vec<Step>,
+    /// The steps that the last one that noted any was about to make, and those made before it.
+    pub noted: Vec<Step>,
+    /// How the resource stood before the first of them.
+    pub before: Option<Facts>,
 }
 
 impl Earlier {
-    /// Whether an earlier delivery may have made its calls without being able to say so.
-    pub fn may_have_acted(&self) -> bool {
-        let unheard = self
-            .outcome
-            .as_ref()
-            .is_some_and(|outcome| outcome.steps.iter().any(|step| step.state != crate::plan::StepState::Planned));
-        self.was_cut_off || unheard
+    /// The steps that earlier deliveries made, as `done`: those that AWS accepted, and those of which nobody could say
+    /// whether it did, but which need not be made any more, since they are not in the plan for what is there now.
+    ///
+    /// `told` are the steps that the event itself tells, for a delivery that was cut off with nothing noted.
+    pub fn steps_made(&self, told: &[Step], plan: &[Step]) -> Vec<Step> {
+        let ended =
+            self.outcome.iter().flat_map(|outcome| &outcome.steps).filter(|step| step.state != StepState::Planned);
+        let mut known: Vec<Step> = ended.cloned().collect();
+        let is_known = |known: &[Step], step: &Step| known.iter().any(|one| one.is_same_as(step));
+        let noted = if self.noted.is_empty() && known.is_empty() { told } else { self.noted.as_slice() };
+        for step in noted {
+            if !is_known(&known, step) && (self.was_cut_off || step.state != StepState::Planned) {
+                let state = if step.state == StepState::Planned { StepState::Unknown } else { step.state };
+                known.push(Step { state, ..step.clone() });
+            }
+        }
+        known.retain(|step| match step.state {
+            StepState::Done => true,
+            StepState::Unknown => !is_known(plan, step),
+            StepState::Planned | StepState::Gone | StepState::Failed => false,
+        });
+        known.into_iter().map(|step| Step { state: StepState::Done, ..step }).collect()
     }
 }
 
@@ -84,6 +101,9 @@ pub struct Revert {
     /// What was taken back, without ids and descriptions, which a fighter would vary.
     pub changes: Vec<String>,
 }
+
+/// The most that a repeat limit may allow: the journal remembers no more reverts than this for certain.
+pub const MOST_REVERTS: usize = 30;
 
 /// How many reverts of one change before Rescind stands back: `N/duration`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,10 +121,10 @@ impl Default for RepeatLimit {
 }
 
 impl RepeatLimit {
-    /// Reads `3/1h`: a number, and a time in seconds, minutes, hours or days (`s`, `m`, `h`, `d`).
+    /// Reads `3/1h`: a number up to [`MOST_REVERTS`], and a time in seconds, minutes, hours or days (`s`, `m`, `h`, `d`).
     pub fn parse(text: &str) -> Option<Self> {
         let (reverts, within) = text.split_once('/')?;
-        let reverts: usize = reverts.parse().ok().filter(|number| (1..=1000).contains(number))?;
+        let reverts: usize = reverts.parse().ok().filter(|number| (1..=MOST_REVERTS).contains(number))?;
         let unit = within.chars().last()?;
         let number: i64 = within.strip_suffix(unit)?.parse().ok().filter(|number| (1..=10_000).contains(number))?;
         let within = match unit {

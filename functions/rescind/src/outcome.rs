@@ -2,15 +2,12 @@
 //!
 //! Its JSON Schema is `functions/rescind/outcome.schema.json`.
 
-use std::fmt::Write;
-
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use crate::plan::Step;
 use crate::settings::Mode;
 use crate::signal::{Resource, Signal};
-use crate::text::{LONGEST, clean};
+use crate::text::{LONGEST, clean, digest};
 use crate::verdict::{Evidence, Verdict};
 
 /// What a function returns.
@@ -121,7 +118,7 @@ pub struct Timing {
 impl Outcome {
     /// The id of the outcome of `remediation` for a signal about `resource`.
     pub fn id_of(signal: &Signal, remediation: &str, resource: &Resource) -> String {
-        hashed([
+        digest([
             signal.source(),
             &signal.account,
             &signal.region,
@@ -134,7 +131,7 @@ impl Outcome {
 
     /// The id of the outcome of undoing another one.
     pub fn undo_id_of(id: &str) -> String {
-        hashed(["undo", id])
+        digest(["undo", id])
     }
 
     /// An outcome about which nothing is known yet but what the signal tells.
@@ -197,19 +194,4 @@ impl Status {
             Self::Failed => "failed",
         }
     }
-}
-
-/// The first half of a SHA-256 hash of the parts, in hexadecimal digits.
-fn hashed<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
-    let mut hash = Sha256::new();
-    for part in parts {
-        // Length first, so that no two different lists of parts hash alike.
-        hash.update(part.len().to_be_bytes());
-        hash.update(part);
-    }
-    hash.finalize().iter().take(16).fold(String::with_capacity(32), |mut id, byte| {
-        // Writing to a text can't fail.
-        let _ = write!(id, "{byte:02x}");
-        id
-    })
 }

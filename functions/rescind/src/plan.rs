@@ -20,6 +20,8 @@ pub enum StepState {
     Planned,
     /// Made, and AWS accepted it.
     Done,
+    /// Made, and no answer tells whether AWS accepted it.
+    Unknown,
     /// Not needed: what it was to take away was gone already.
     Gone,
     /// Made, and AWS refused it.
@@ -39,6 +41,11 @@ pub struct Step {
 }
 
 impl Step {
+    /// Whether two steps make the same call and are undone by the same one.
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        self.call == other.call && self.inverse == other.inverse
+    }
+
     /// A step that has not been made.
     pub fn planned(call: Call, inverse: Call) -> Self {
         Self { call, inverse, state: StepState::Planned }

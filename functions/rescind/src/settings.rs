@@ -296,7 +296,11 @@ impl Settings {
         let repeat_limit = match tags.one("repeat-limit") {
             None => RepeatLimit::default(),
             Some(text) => RepeatLimit::parse(text).ok_or_else(|| {
-                SettingsError::value("repeat-limit", text, "a number and a time, such as `3/1h` or `10/30m`")
+                SettingsError::value(
+                    "repeat-limit",
+                    text,
+                    "a number from 1 to 30 and a time, such as `3/1h` or `10/30m`",
+                )
             })?,
         };
         Ok(Self {

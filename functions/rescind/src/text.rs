@@ -1,6 +1,10 @@
 //! Hostile text. Names, descriptions and user agents are written by whoever made the change; Rescind repeats some of
 //! them in logs, on the bus and in notifications.
 
+use std::fmt::Write;
+
+use sha2::{Digest, Sha256};
+
 /// The longest text that an outcome repeats from outside, in characters.
 pub const LONGEST: usize = 400;
 
@@ -13,6 +17,21 @@ pub fn clean(text: &str, longest: usize) -> String {
         cleaned.push('…');
     }
     cleaned
+}
+
+/// The first half of a SHA-256 hash of the parts, in hexadecimal digits.
+pub fn digest<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        // Length first, so that no two different lists of parts hash alike.
+        hash.update(part.len().to_be_bytes());
+        hash.update(part);
+    }
+    hash.finalize().iter().take(16).fold(String::with_capacity(32), |mut id, byte| {
+        // Writing to a text can't fail.
+        let _ = write!(id, "{byte:02x}");
+        id
+    })
 }
 
 fn harmless(character: char) -> char {

@@ -158,6 +158,21 @@ impl Direction {
     }
 }
 
+/// The most that the tags of all rules of a plan may hold, in bytes: the journal keeps them in one item, and the rules have
+/// to go whatever somebody has tagged them with.
+const LARGEST_TAGS: usize = 64_000;
+
+/// The rules, with their tags as far as a plan can hold them; and a note when it can't.
+pub fn with_tags_that_fit(rules: impl IntoIterator<Item = Rule>) -> (Vec<Rule>, Option<&'static str>) {
+    let mut rules: Vec<Rule> = rules.into_iter().collect();
+    let size: usize = rules.iter().flat_map(|rule| &rule.tags).map(|(key, value)| key.len() + value.len()).sum();
+    if size <= LARGEST_TAGS {
+        return (rules, None);
+    }
+    rules.iter_mut().for_each(|rule| rule.tags.clear());
+    (rules, Some("the tags of the rules are too large to be kept"))
+}
+
 /// Rules by direction and tags: EC2 gives all rules of one call the same tags.
 pub fn by_call<'a>(rules: impl IntoIterator<Item = &'a Rule>) -> Vec<(Direction, Vec<&'a Rule>)> {
     let mut calls: BTreeMap<(Direction, &[(String, String)]), Vec<&Rule>> = BTreeMap::new();
@@ -293,18 +308,24 @@ pub async fn make(scope: &Scope, call: &Call) -> Result<(), CallError> {
         action::AUTHORIZE_INGRESS => {
             let AuthorizeParameters { group_id, ip_permissions, tag_specifications } =
                 parameters(action::AUTHORIZE_INGRESS, call)?;
-            let request = client.authorize_security_group_ingress().group_id(group_id);
-            let request = request.set_tag_specifications(specifications(tag_specifications));
-            let answer = request.set_ip_permissions(some(into_sdk(ip_permissions))).send().await;
-            is_there(answer.map(drop).map_err(|error| CallError::from_sdk(action::AUTHORIZE_INGRESS, &error)))
+            one_by_one_if_some_are_there(ip_permissions, |permissions| {
+                let request = client.authorize_security_group_ingress().group_id(&group_id);
+                let request = request.set_tag_specifications(specifications(&tag_specifications));
+                let request = request.set_ip_permissions(some(into_sdk(permissions)));
+                async { request.send().await.map_err(|error| CallError::from_sdk(action::AUTHORIZE_INGRESS, &error)) }
+            })
+            .await
         }
         action::AUTHORIZE_EGRESS => {
             let AuthorizeParameters { group_id, ip_permissions, tag_specifications } =
                 parameters(action::AUTHORIZE_EGRESS, call)?;
-            let request = client.authorize_security_group_egress().group_id(group_id);
-            let request = request.set_tag_specifications(specifications(tag_specifications));
-            let answer = request.set_ip_permissions(some(into_sdk(ip_permissions))).send().await;
-            is_there(answer.map(drop).map_err(|error| CallError::from_sdk(action::AUTHORIZE_EGRESS, &error)))
+            one_by_one_if_some_are_there(ip_permissions, |permissions| {
+                let request = client.authorize_security_group_egress().group_id(&group_id);
+                let request = request.set_tag_specifications(specifications(&tag_specifications));
+                let request = request.set_ip_permissions(some(into_sdk(permissions)));
+                async { request.send().await.map_err(|error| CallError::from_sdk(action::AUTHORIZE_EGRESS, &error)) }
+            })
+            .await
         }
         action::MODIFY_RULES => {
             let ModifyParameters { group_id, security_group_rules } = parameters(action::MODIFY_RULES, call)?;
@@ -317,12 +338,23 @@ pub async fn make(scope: &Scope, call: &Call) -> Result<(), CallError> {
     }
 }
 
-/// A rule that is there already need not be made.
-fn is_there(answer: Result<(), CallError>) -> Result<(), CallError> {
-    match answer {
-        Err(error) if error.failure == CallFailure::Exists => Ok(()),
-        answer => answer,
+/// Authorizes permissions. EC2 makes none of them when a single one is there already, so the others are made one by one
+/// then; the one that is there need not be made.
+async fn one_by_one_if_some_are_there<T, F: Future<Output = Result<T, CallError>>>(
+    permissions: Vec<Permission>,
+    authorize: impl Fn(Vec<Permission>) -> F,
+) -> Result<(), CallError> {
+    let is_there = |answer: Result<T, CallError>| match answer {
+        Err(error) if error.failure == CallFailure::Exists => Ok(false),
+        answer => answer.map(|_| true),
+    };
+    if is_there(authorize(permissions.clone()).await)? || permissions.len() == 1 {
+        return Ok(());
     }
+    for permission in permissions {
+        is_there(authorize(vec![permission]).await)?;
+    }
+    Ok(())
 }
 
 fn some<T>(list: Vec<T>) -> Option<Vec<T>> {
@@ -337,15 +369,15 @@ fn parameters<T: for<'de> Deserialize<'de>>(action: &'static str, call: &Call) -
     T::deserialize(&call.parameters).map_err(|error| CallError::malformed(action, error))
 }
 
-fn specifications(taggings: Vec<Tagging>) -> Option<Vec<TagSpecification>> {
-    let specification = |tagging: Tagging| {
-        let tags = tagging.tags.into_iter().map(|tag| Tag::builder().key(tag.key).value(tag.value).build()).collect();
+fn specifications(taggings: &[Tagging]) -> Option<Vec<TagSpecification>> {
+    let specification = |tagging: &Tagging| {
+        let tags = tagging.tags.iter().map(|tag| Tag::builder().key(&tag.key).value(&tag.value).build()).collect();
         TagSpecification::builder()
             .resource_type(ResourceType::from(tagging.resource_type.as_str()))
             .set_tags(Some(tags))
             .build()
     };
-    (!taggings.is_empty()).then(|| taggings.into_iter().map(specification).collect())
+    some(taggings.iter().map(specification).collect())
 }
 
 impl RuleUpdate {

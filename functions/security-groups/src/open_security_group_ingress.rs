@@ -176,8 +176,10 @@ impl Remediation for OpenSecurityGroupIngress {
             plan.note = Some(format!("the earlier rule is put back, {}", subject.state.earlier.as_of()));
         }
         let has_earlier = |rule: &Rule| earlier.iter().any(|(now, _)| now.id == rule.id);
-        let others = offenders.iter().map(|offence| &offence.rule).filter(|rule| !has_earlier(rule));
-        for (direction, rules) in calls::by_call(others) {
+        let others = offenders.iter().map(|offence| &offence.rule).filter(|rule| !has_earlier(rule)).cloned();
+        let (others, too_large) = calls::with_tags_that_fit(others);
+        plan.note = plan.note.or(too_large.map(str::to_owned));
+        for (direction, rules) in calls::by_call(&others) {
             let revoke = calls::revoke(&group.id, direction, &rules);
             plan.steps.push(Step::planned(revoke, calls::authorize(&group.id, direction, &rules)));
         }

@@ -14,6 +14,11 @@ pub const PROTECTED_TAG: TagKey = TagKey {
     default: "`rescind:protected`",
 };
 
+/// A protected group, for a sentence.
+pub fn protected(group: &str, state: &State) -> String {
+    if state.is_from_event { format!("{group} (if it is protected)") } else { format!("the protected {group}") }
+}
+
 /// Which groups are protected, and which of their rules are not worth it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Protection {

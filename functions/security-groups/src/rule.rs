@@ -5,6 +5,7 @@ use std::fmt;
 use ipnet::IpNet;
 use rescind::addresses;
 use rescind::signal::{field, items, number, text};
+use rescind::text::digest;
 use serde_json::{Value, json};
 
 /// A rule: who may reach what.
@@ -162,10 +163,11 @@ impl Rule {
         format!("{ports} {direction} {}", self.source)
     }
 
-    /// The rule's description and tags.
+    /// The rule's description and tags, for comparing; in place of a long text, its hash.
     pub fn notes(&self) -> String {
         let tags: Vec<String> = self.tags.iter().map(|(key, value)| format!("{key}={value}")).collect();
-        format!("{} [{}]", self.description.as_deref().unwrap_or_default(), tags.join(", "))
+        let text = format!("{} [{}]", self.description.as_deref().unwrap_or_default(), tags.join(", "));
+        if text.len() > 80 { digest([text.as_str()]) } else { text }
     }
 
     /// Whether two rules permit the same and are described the same.

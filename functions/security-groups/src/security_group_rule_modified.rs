@@ -35,7 +35,7 @@ use rescind_lambda::{CallError, EARLIER_STATE_OPERATIONS, Heard, Operation, Reme
 use crate::calls;
 use crate::ec2::action;
 use crate::policy::{ALLOWED_CIDRS, PORTS, WIDEST_SOURCE};
-use crate::protected::{PROTECTED_TAG, Protection};
+use crate::protected::{PROTECTED_TAG, Protection, protected};
 use crate::rule::Rule;
 use crate::state::State;
 use crate::told::{self, Changed, Target, Told};
@@ -147,7 +147,7 @@ impl Remediation for SecurityGroupRuleModified {
         if !offenders.is_empty() {
             let what: Vec<String> = offenders.iter().map(Modified::in_words).collect();
             return Assessment::Risky {
-                reason: format!("{group} is protected, and {}", what.join("; ")),
+                reason: format!("in {}, {}", protected(group, state), what.join("; ")),
                 evidence: offenders.iter().map(Modified::evidence).collect(),
                 offenders,
             };

@@ -36,7 +36,7 @@ use rescind_lambda::{CallError, EARLIER_STATE_OPERATIONS, Heard, Operation, Reme
 use crate::calls;
 use crate::ec2::action;
 use crate::policy::{ALLOWED_CIDRS, PORTS, WIDEST_SOURCE};
-use crate::protected::{PROTECTED_TAG, Protection};
+use crate::protected::{PROTECTED_TAG, Protection, protected};
 use crate::rule::Rule;
 use crate::state::State;
 use crate::told::{self, Changed, Target, Told};
@@ -137,7 +137,7 @@ impl Remediation for SecurityGroupRuleRemoved {
         let missing: Vec<Rule> = gone.iter().filter(|rule| !open.contains(rule)).cloned().collect();
         if !missing.is_empty() {
             return Assessment::Risky {
-                reason: format!("{group} is protected and has lost {}", list(&missing)),
+                reason: format!("{} has lost {}", protected(group, state), list(&missing)),
                 evidence: missing.iter().map(evidence).collect(),
                 offenders: missing,
             };
@@ -164,11 +164,13 @@ impl Remediation for SecurityGroupRuleRemoved {
 
     fn plan(&self, subject: &Subject<'_, Self>, offenders: &[Rule]) -> Plan {
         let Some(group) = &subject.state.group else { return Plan::default() };
-        let steps = calls::by_call(offenders).into_iter().map(|(direction, rules)| {
+        let (rules, too_large) = calls::with_tags_that_fit(offenders.iter().cloned());
+        let steps = calls::by_call(&rules).into_iter().map(|(direction, rules)| {
             let back = calls::authorize(&group.id, direction, &rules);
             Step::planned(back, calls::revoke_alike(&group.id, direction, &rules))
         });
-        Plan { steps: steps.collect(), note: Some(format!("put back {}", subject.state.earlier.as_of())) }
+        let note = too_large.map_or_else(|| format!("put back {}", subject.state.earlier.as_of()), str::to_owned);
+        Plan { steps: steps.collect(), note: Some(note) }
     }
 
     async fn make(&self, scope: &Scope, call: &Call) -> Result<(), CallError> {
@@ -203,5 +205,5 @@ fn list(rules: &[Rule]) -> String {
 fn evidence(rule: &Rule) -> Evidence {
     let direction = if rule.is_egress { "outbound" } else { "inbound" };
     let (permits, other) = (rule.ports(), rule.source.to_string());
-    Evidence::new([("rule", rule.id.as_str()), ("removed", direction), ("permits", &permits), ("other side", &other)])
+    Evidence::new([("rule", rule.id.as_str()), ("removed", direction), ("permits", &permits), ("peer", &other)])
 }

@@ -2,6 +2,7 @@
 //! role that the template gives it, and the state before and after is compared.
 
 mod bad_input;
+mod left_behind;
 mod once;
 mod open_security_group_ingress;
 mod patterns;

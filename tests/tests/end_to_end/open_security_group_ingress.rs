@@ -197,7 +197,7 @@ async fn a_strangers_group_goes_and_a_trusted_accounts_stays() {
     event["detail"]["responseElements"]["securityGroupRuleSet"]["items"][0]["referencedGroupInfo"] =
         json!({"groupId": own, "userId": "444455556666"});
     let outcome = world.outcome(&event).await;
-    assert_eq!(outcome.status, Status::Ignored, "the live rule counts, not the record's word: {}", outcome.reason);
+    assert_eq!(outcome.status, Status::AlreadySafe, "the live rule counts, not the record's word: {}", outcome.reason);
     assert!(world.proxy.changes().is_empty());
 }
 

@@ -5,14 +5,15 @@ use std::time::Duration;
 use rescind::guard::{self, Permission, Question};
 use rescind::journal::Revert;
 use rescind::plan::StepState;
+use rescind::settings::Mode;
 use rescind::verdict::Assessment;
 use rescind::{Outcome, Plan, Status, Step, Verdict};
 use tracing::error;
 
-use super::{Cause, Engine, Work};
+use super::{ANYBODY, Cause, Engine, Work, repeat_key};
 use crate::aws::{CallError, CallFailure, Scope};
 use crate::clock;
-use crate::journal::Ending;
+use crate::journal::{Ending, LeftAlone};
 use crate::remediation::Remediation;
 
 /// Waits between looks at a resource that may not show a change yet: AWS's reads are eventually consistent (Amazon EC2
@@ -41,7 +42,7 @@ impl Engine {
         if is_fresh && !self.environment.from_event_alone {
             // "Gone already" may be "not to be seen yet".
             for wait in LOOKS.iter().take(3) {
-                if !matches!(assessment, Assessment::AlreadySafe { .. }) || work.may_have_acted() {
+                if !matches!(assessment, Assessment::AlreadySafe { .. }) || !work.made_before(&state, &[]).is_empty() {
                     break;
                 }
                 tokio::time::sleep(*wait).await;
@@ -54,14 +55,15 @@ impl Engine {
         }
         match assessment {
             Assessment::Harmless { reason } => outcome.concluded(Verdict::Harmless, Status::Ignored, &reason),
-            Assessment::AlreadySafe { reason } if work.may_have_acted() => {
-                outcome.steps = work.steps_of_earlier(&state);
-                ending.after = Some(work.remediation.facts(&state));
-                let reason =
-                    format!("{reason}: an earlier delivery took it back and was cut off before it could say so");
-                outcome.concluded(Verdict::Risky, Status::Reverted, &reason)
+            Assessment::AlreadySafe { reason } => {
+                outcome.steps = work.made_before(&state, &[]);
+                if outcome.steps.is_empty() {
+                    return outcome.concluded(Verdict::Risky, Status::AlreadySafe, &reason);
+                }
+                work.take_over(&state, &outcome, ending);
+                let text = format!("{reason}: an earlier delivery was cut off or failed after it had asked for that");
+                outcome.concluded(Verdict::Risky, Status::Reverted, &text)
             }
-            Assessment::AlreadySafe { reason } => outcome.concluded(Verdict::Risky, Status::AlreadySafe, &reason),
             Assessment::Unclear { reason } => outcome.concluded(Verdict::Risky, Status::Failed, &reason),
             Assessment::Risky { reason, evidence, offenders } => {
                 let outcome = Outcome { evidence, ..outcome };
@@ -89,6 +91,9 @@ impl Engine {
         });
         match permission {
             Permission::Exempt(by) => {
+                if work.delivery.signal.actor().is_some() {
+                    self.leave_alone(work, LeftAlone::Exempt, &work.fingerprints(&offenders)).await;
+                }
                 return outcome.concluded(Verdict::Exempt, Status::Ignored, &format!("{reason}; left alone: {by}"));
             }
             Permission::Misconfigured(problem) => {
@@ -97,18 +102,22 @@ impl Engine {
             }
             Permission::ShowOnly | Permission::Ask | Permission::Act => {}
         }
-        let Sorted { to_take_back, fought, put_back } = work.sort(offenders);
-        if to_take_back.is_empty() && !put_back.is_empty() {
-            let text = format!("{reason}; left alone: a person put it back with `undo`");
-            return outcome.concluded(Verdict::Exempt, Status::Ignored, &text);
-        }
+        let Sorted { to_take_back, fought, left_alone } = work.sort(offenders);
+        let reason = match left_alone.first() {
+            Some((_, why)) if to_take_back.is_empty() && fought.is_empty() => {
+                let text = format!("{reason}; left alone: {}", why.in_words());
+                return outcome.concluded(Verdict::Exempt, Status::Ignored, &text);
+            }
+            Some((change, why)) => format!("{reason}; {change} is left alone: {}", why.in_words()),
+            None => reason.to_owned(),
+        };
         if to_take_back.is_empty() && !fought.is_empty() {
-            return self.stand_back(work, reason, outcome).await;
+            return self.stand_back(work, &reason, outcome, fought).await;
         }
         let plan = work.plan(state, &to_take_back);
         let reason = match &plan.note {
             Some(note) => format!("{reason}; {note}"),
-            None => reason.to_owned(),
+            None => reason,
         };
         match (permission, work.cause) {
             (Permission::ShowOnly, _) => {
@@ -132,11 +141,14 @@ impl Engine {
                 outcome.concluded(Verdict::Risky, Status::AwaitingApproval, &text)
             }
             _ => {
-                let changes = to_take_back.iter().map(|offender| work.remediation.fingerprint(offender)).collect();
                 ending.before = Some(work.remediation.facts(state));
+                outcome.steps = work.made_before(state, &plan.steps);
                 let outcome = self.act(work, state, plan, &reason, outcome, ending).await;
                 if outcome.status == Status::Reverted {
-                    self.remember_revert(work, &outcome.id, changes).await;
+                    self.remember_revert(work, &outcome.id, work.fingerprints(&to_take_back)).await;
+                }
+                if outcome.status == Status::Reverted && !fought.is_empty() {
+                    return self.stand_back(work, &reason, outcome, fought).await;
                 }
                 outcome
             }
@@ -156,11 +168,15 @@ impl Engine {
         let failed = |outcome: Outcome, what: &CallError| {
             outcome.concluded(Verdict::Risky, Status::Failed, &format!("{reason}; nothing was changed: {what}"))
         };
+        work.take_over(state, &outcome, ending);
         if let Some((journal, held)) = self.journal.as_ref().zip(work.held.as_deref())
-            && !is_same_plan(&work.plan_of_event(state).steps, &plan.steps)
-            && let Err(problem) = journal.note_steps(&self.aws, held, &plan.steps).await
+            && !work.is_told_by_the_event(state, &plan, &outcome)
         {
-            return failed(outcome, &problem);
+            let steps: Vec<Step> = outcome.steps.iter().chain(&plan.steps).cloned().collect();
+            let before = ending.before.clone().unwrap_or_default();
+            if let Err(problem) = journal.note_steps(&self.aws, held, &steps, &before).await {
+                return failed(outcome, &problem);
+            }
         }
         match self.aws.scope(&work.resource).await {
             Ok(scope) => self.take_back(work, &scope, plan, reason, outcome, ending).await,
@@ -168,24 +184,43 @@ impl Engine {
         }
     }
 
-    /// Takes no part in a fight. Told once; what follows is only kept.
-    async fn stand_back<R: Remediation>(&self, work: &Work<'_, R>, reason: &str, outcome: Outcome) -> Outcome {
+    /// Takes no part in a fight over these changes. Told once; what follows is only kept.
+    async fn stand_back<R: Remediation>(
+        &self,
+        work: &Work<'_, R>,
+        reason: &str,
+        outcome: Outcome,
+        fought: Vec<String>,
+    ) -> Outcome {
         let limit = work.wanted.common.repeat_limit;
+        let what = fought.join(", ");
+        let rest = if outcome.steps.is_empty() { "" } else { "; the rest was taken back" };
         let text = format!(
-            "{reason}; left as it is: it was taken back {} times within {} minutes and came again each time",
+            "{reason}; left as it is: {what}, which was taken back {} times within {} minutes and came again each time{rest}",
             limit.reverts,
             limit.within.num_minutes()
         );
         let mut outcome = outcome.concluded(Verdict::Risky, Status::StandingBack, &text);
         if let Some(journal) = &self.journal {
-            match journal.begins_to_stand_back(&self.aws, &work.history_key(), &outcome.id, limit.within).await {
+            let key = format!("{}/{}", work.history_key(), rescind::text::digest(fought.iter().map(String::as_str)));
+            match journal.begins_to_stand_back(&self.aws, &key, &outcome.id, limit.within).await {
                 Ok(begins) => outcome.is_told = !begins,
                 Err(problem) => {
                     error!(outcome_id = outcome.id, "that Rescind stands back was not journaled: {problem}");
                 }
             }
         }
+        self.leave_alone(work, LeftAlone::StoodBack, &fought).await;
         outcome
+    }
+
+    /// A service that only looks at the state, such as AWS Config, will report the change, too: it is left alone then.
+    async fn leave_alone<R: Remediation>(&self, work: &Work<'_, R>, why: LeftAlone, changes: &[String]) {
+        let Some(journal) = &self.journal else { return };
+        let key = repeat_key(work.remediation.name(), &work.resource, ANYBODY);
+        if let Err(problem) = journal.leave_alone(&self.aws, &key, why, changes).await {
+            error!("that a change is left alone was not journaled: {problem}");
+        }
     }
 
     async fn remember_revert<R: Remediation>(&self, work: &Work<'_, R>, outcome: &str, changes: Vec<String>) {
@@ -213,20 +248,13 @@ impl Engine {
         for _ in 0..ROUNDS {
             let problem = self.make(work, scope, plan, &mut outcome.steps).await.err();
             match (self.look_again(work, problem.is_none()).await, problem) {
-                (Seen::Safe(state), problem) => {
+                (Seen::Safe(state), _) => {
                     ending.after = Some(work.remediation.facts(&state));
-                    // A call that got no answer may well have worked.
-                    let unheard = problem.is_some_and(|problem| problem.failure == CallFailure::Transient);
-                    for step in &mut outcome.steps {
-                        if step.state == StepState::Failed && unheard {
-                            step.state = StepState::Done;
-                        }
+                    // A call that got no answer has worked, as is seen now.
+                    for step in outcome.steps.iter_mut().filter(|step| step.state == StepState::Unknown) {
+                        step.state = StepState::Done;
                     }
                     if outcome.steps.iter().any(|step| step.state == StepState::Done) {
-                        return outcome.concluded(Verdict::Risky, Status::Reverted, reason);
-                    }
-                    if work.may_have_acted() {
-                        outcome.steps = work.steps_of_earlier(&state);
                         return outcome.concluded(Verdict::Risky, Status::Reverted, reason);
                     }
                     let text = format!("{reason}; somebody else took it back first");
@@ -264,6 +292,7 @@ impl Engine {
                 // An earlier try of this very call may have worked without our hearing of it.
                 Err(problem) if problem.failure == CallFailure::Gone && self.aws.calls() - sent > 1 => StepState::Done,
                 Err(problem) if problem.failure == CallFailure::Gone => StepState::Gone,
+                Err(problem) if problem.may_have_worked() => StepState::Unknown,
                 Err(_) => StepState::Failed,
             };
             let went_well = step.state == StepState::Done;
@@ -308,25 +337,25 @@ enum Seen<R: Remediation> {
 /// Offenders by what is to be done about them.
 struct Sorted<O> {
     to_take_back: Vec<O>,
-    /// Taken back so often that it is a fight.
-    fought: Vec<O>,
-    /// Put back by a person, and reported once more by a service that only looks at the state.
-    put_back: Vec<O>,
+    /// Taken back so often that it is a fight; by their fingerprints.
+    fought: Vec<String>,
+    /// Left alone, though a service that only looks at the state reports them; by their fingerprints.
+    left_alone: Vec<(String, LeftAlone)>,
 }
 
 impl<R: Remediation> Work<'_, R> {
     fn sort(&self, offenders: Vec<R::Offender>) -> Sorted<R::Offender> {
-        let mut sorted = Sorted { to_take_back: Vec::new(), fought: Vec::new(), put_back: Vec::new() };
+        let mut sorted = Sorted { to_take_back: Vec::new(), fought: Vec::new(), left_alone: Vec::new() };
         let is_a_change = self.delivery.signal.actor().is_some();
         let is_approved = matches!(self.cause, Cause::Approval(_));
+        let limit = self.wanted.common.repeat_limit;
         for offender in offenders {
             let change = self.remediation.fingerprint(&offender);
-            if !is_a_change && self.history.undone.contains(&change) {
-                sorted.put_back.push(offender);
-            } else if !is_approved
-                && self.wanted.common.repeat_limit.is_reached(&self.history.reverts, &change, clock::now())
-            {
-                sorted.fought.push(offender);
+            let left_alone = self.history.left_alone.iter().find(|(one, _)| !is_a_change && *one == change);
+            if let Some((_, why)) = left_alone {
+                sorted.left_alone.push((change, *why));
+            } else if !is_approved && limit.is_reached(&self.history.reverts, &change, clock::now()) {
+                sorted.fought.push(change);
             } else {
                 sorted.to_take_back.push(offender);
             }
@@ -334,19 +363,42 @@ impl<R: Remediation> Work<'_, R> {
         sorted
     }
 
-    fn may_have_acted(&self) -> bool {
-        self.held.as_ref().is_some_and(|held| held.earlier.may_have_acted())
+    fn fingerprints(&self, offenders: &[R::Offender]) -> Vec<String> {
+        offenders.iter().map(|offender| self.remediation.fingerprint(offender)).collect()
     }
 
-    /// The steps that an earlier delivery made without being able to say so.
-    fn steps_of_earlier(&self, live: &R::State) -> Vec<Step> {
-        let noted = self.held.as_ref().map(|held| held.earlier.plan.clone()).unwrap_or_default();
-        let steps = if noted.is_empty() { self.plan_of_event(live).steps } else { noted };
-        steps.into_iter().map(|step| Step { state: StepState::Done, ..step }).collect()
+    /// The steps that earlier deliveries made, given the plan for what is there now. Where nothing may be changed, none
+    /// were.
+    fn made_before(&self, live: &R::State, plan: &[Step]) -> Vec<Step> {
+        let may_act = self.wanted.common.mode == Mode::Enforce || matches!(self.cause, Cause::Approval(_));
+        match &self.held {
+            Some(held) if may_act => {
+                let told = if held.earlier.was_cut_off { self.plan_of_event(live).steps } else { Vec::new() };
+                held.earlier.steps_made(&told, plan)
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Where earlier deliveries have made steps, the resource was first found as they found it.
+    fn take_over(&self, state: &R::State, outcome: &Outcome, ending: &mut Ending) {
+        if outcome.steps.is_empty() {
+            return;
+        }
+        let earlier = self.held.as_ref().and_then(|held| held.earlier.before.clone());
+        ending.before = earlier.or_else(|| ending.before.take());
+        ending.after = Some(self.remediation.facts(state));
+    }
+
+    /// Whether the event alone tells all that an undo needs, should this delivery be cut off: a single step, and its
+    /// inverse.
+    fn is_told_by_the_event(&self, live: &R::State, plan: &Plan, outcome: &Outcome) -> bool {
+        let is_first = outcome.steps.is_empty() && matches!(self.cause, Cause::Signal);
+        is_first && plan.steps.len() == 1 && is_same_plan(&self.plan_of_event(live).steps, &plan.steps)
     }
 }
 
 /// Whether two plans make the same calls and are undone by the same ones.
 fn is_same_plan(a: &[Step], b: &[Step]) -> bool {
-    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.call == b.call && a.inverse == b.inverse)
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.is_same_as(b))
 }

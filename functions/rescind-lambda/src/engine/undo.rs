@@ -7,10 +7,10 @@ use rescind::plan::StepState;
 use rescind::settings::Mode;
 use rescind::{Call, Delivery, Outcome, Resource, Status, Step, Verdict};
 
-use super::{Cause, Conclusion, Engine, busy};
+use super::{ANYBODY, Cause, Conclusion, Engine, busy, repeat_key};
 use crate::aws::CallError;
 use crate::clock;
-use crate::journal::{Claim, Ending, Entry, Journal};
+use crate::journal::{Claim, Ending, Entry, Journal, LeftAlone};
 use crate::remediation::{AnyRemediation, Heard, Remediation};
 
 /// What is to be undone.
@@ -30,7 +30,9 @@ impl Engine {
     /// A sentence, when there is nothing to undo by that id.
     pub(crate) async fn undo(&self, id: &str, force: bool) -> Result<Outcome, String> {
         let (entry, original, remediation) = self.find(id).await?;
-        if original.status != Status::Reverted {
+        // Who stands back from a part of a change may have taken back the rest.
+        let has_acted = original.steps.iter().any(|step| step.state == StepState::Done);
+        if !has_acted || !matches!(original.status, Status::Reverted | Status::StandingBack) {
             return Err(format!(
                 "outcome {id} is `{}`: only what is `reverted` can be undone",
                 original.status.as_str()
@@ -47,7 +49,8 @@ impl Engine {
     /// A sentence, when no plan waits by that id, or not any more.
     pub(crate) async fn approve(&self, id: &str) -> Result<Outcome, String> {
         let (entry, original, remediation) = self.find(id).await?;
-        if entry.phase != Phase::Awaiting.as_str() {
+        let was_cut_off = entry.phase == Phase::Open.as_str() && original.status == Status::AwaitingApproval;
+        if entry.phase != Phase::Awaiting.as_str() && !was_cut_off {
             return Err(format!("outcome {id} is `{}`: no plan of it waits for approval", original.status.as_str()));
         }
         if let Some(until) = entry.approvable_until.filter(|until| *until < clock::now()) {
@@ -105,7 +108,7 @@ impl Engine {
             Ok(journal) => journal,
             Err(problem) => return failed(outcome, &problem),
         };
-        let claim = journal.claim(&self.aws, &outcome.id, &undoing.delivery.input, Phase::Open, self.lease());
+        let claim = journal.claim(&self.aws, &outcome.id, &undoing.delivery.input, &[Phase::Open], self.lease());
         let (claim, state) = tokio::join!(claim, self.read(remediation, &resource, &target));
         let held = match claim {
             Ok(Claim::Ours(held)) => held,
@@ -165,9 +168,11 @@ impl Engine {
             Err(problem) => return failed(outcome, &format!("the calls were accepted, but not verified: {problem}")),
         };
         let differs = undoing.before.as_ref().and_then(|before| difference(before, &seen));
-        match differs {
-            Some(how) if !undoing.force => failed(outcome, &format!("the read-back shows that {how}")),
-            differs => {
+        let missing = undoing.taken_away().find(|piece| !seen.contains_key(*piece));
+        match (differs, missing) {
+            (_, Some(piece)) => failed(outcome, &format!("the calls were accepted, but {piece} is not back")),
+            (Some(how), None) if !undoing.force => failed(outcome, &format!("the read-back shows that {how}")),
+            (differs, None) => {
                 self.remember_undo(undoing).await;
                 let note = differs.map(|how| format!("; by force: {how}")).unwrap_or_default();
                 outcome.concluded(
@@ -181,14 +186,20 @@ impl Engine {
 
     /// A service that only looks at the state, such as AWS Config, will report what was put back; it is left alone then.
     async fn remember_undo(&self, undoing: &Undoing) {
-        let (Ok(journal), Some(before)) = (self.journal(), &undoing.before) else { return };
-        let gone = |piece: &&String| undoing.after.as_ref().is_none_or(|after| !after.contains_key(*piece));
-        let changes: Vec<String> = before.keys().filter(gone).cloned().collect();
-        let Resource { account, region, id, .. } = &undoing.original.resource;
-        let key = format!("repeat/{}/{account}/{region}/{id}/*", undoing.original.remediation);
-        if let Err(problem) = journal.remember_undo(&self.aws, &key, &changes).await {
+        let Ok(journal) = self.journal() else { return };
+        let changes: Vec<String> = undoing.taken_away().cloned().collect();
+        let key = repeat_key(&undoing.original.remediation, &undoing.original.resource, ANYBODY);
+        if let Err(problem) = journal.leave_alone(&self.aws, &key, LeftAlone::Undone, &changes).await {
             tracing::error!(outcome_id = undoing.original.id, "the undo was not remembered: {problem}");
         }
+    }
+}
+
+impl Undoing {
+    /// The pieces that were there before the change was taken back, and not after it.
+    fn taken_away(&self) -> impl Iterator<Item = &String> {
+        let is_gone = |piece: &&String| self.after.as_ref().is_none_or(|after| !after.contains_key(*piece));
+        self.before.iter().flat_map(|before| before.keys()).filter(is_gone)
     }
 }
 
