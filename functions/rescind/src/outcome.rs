@@ -155,7 +155,11 @@ impl Outcome {
                 time: signal.time.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true),
             },
             actor,
-            resource: Resource { id: clean(&resource.id, LONGEST), ..resource.clone() },
+            resource: Resource {
+                kind: clean(&resource.kind, LONGEST),
+                id: clean(&resource.id, LONGEST),
+                ..resource.clone()
+            },
             verdict: Verdict::NotApplicable,
             reason: String::new(),
             evidence: Vec::new(),
@@ -193,5 +197,28 @@ impl Status {
             Self::Misconfigured => "misconfigured",
             Self::Failed => "failed",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn an_outcome_repeats_nothing_hostile() {
+        let detail = json!({
+            "configRuleName": "<b>", "resourceType": "\"\u{202e}", "resourceId": "<i>", "awsAccountId": "111122223333",
+            "newEvaluationResult": {"complianceType": "x"},
+        });
+        let event = json!({
+            "detail-type": "Config Rules Compliance Change", "source": "aws.config", "time": "2026-11-24T09:30:00Z",
+            "region": "eu-central-1", "detail": detail,
+        });
+        let signal = crate::signal::decode(event).unwrap().signal;
+        let crate::signal::Fact::ComplianceChange(change) = &signal.fact else { panic!("{signal:?}") };
+        let outcome = Outcome::begin(&signal, "x", &change.resource);
+        assert_eq!((outcome.resource.kind.as_str(), outcome.resource.id.as_str()), ("' ", "(i)"));
+        assert_eq!(outcome.signal.name, "(b)");
     }
 }

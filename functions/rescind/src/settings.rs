@@ -237,11 +237,11 @@ impl Tags {
     }
 }
 
-/// Whether `rest` is `.2` to `.99` (or `_2` … in an environment).
+/// Whether `rest` is `.2` to `.99` (or `_2` … in an environment), and in no other way of writing a number.
 fn is_continuation(rest: &str, separator: char) -> bool {
     rest.strip_prefix(separator).is_some_and(|digits| {
         matches!(digits.len(), 1..=2)
-            && !digits.starts_with('0')
+            && !digits.starts_with(['0', '+'])
             && digits.parse::<u32>().is_ok_and(|number| number >= 2)
     })
 }
@@ -482,7 +482,7 @@ mod tests {
         assert_eq!(tags.list("x"), Some(vec!["a", "b", "c", "d"]));
         let known = [TagKey { key: "x", list: true, value: "", default: "" }];
         assert_eq!(tags.check(&known), Ok(()));
-        for bad in ["x.1", "x.02", "x.2.3", "x.a", "x.", "x.100", "xy"] {
+        for bad in ["x.1", "x.02", "x.+2", "x.2.3", "x.a", "x.", "x.100", "xy"] {
             assert!(Tags::of_rule([(format!("rescind:{bad}"), "")]).check(&known).is_err(), "{bad}");
         }
     }

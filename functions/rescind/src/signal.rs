@@ -11,7 +11,7 @@ pub mod config;
 mod fields;
 
 use aws_lambda_events::event::eventbridge::EventBridgeEvent;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -175,7 +175,8 @@ fn decode_event(event: Value, path: &str) -> Result<Signal, SignalError> {
     let event: EventBridgeEvent<Value> = serde_path_to_error::deserialize(event).map_err(|error| {
         let place = error.path().to_string();
         let place = if place == "." { String::new() } else { format!("`{path}{place}`: ") };
-        SignalError::Envelope { reason: format!("{place}{}", error.into_inner()) }
+        // It repeats what stands there, however long.
+        SignalError::Envelope { reason: format!("{place}{}", crate::text::clean(&error.into_inner().to_string(), 200)) }
     })?;
     let envelope = Envelope { event: &event, detail_path: format!("{path}detail") };
     match (event.source.as_str(), event.detail_type.as_str()) {
@@ -232,8 +233,14 @@ impl Envelope<'_> {
 
     /// The signal's time: the detail's own word, else the envelope's.
     fn time(&self, told: Option<DateTime<Utc>>, field: &str) -> Result<DateTime<Utc>, SignalError> {
-        told.or(self.event.time)
-            .ok_or_else(|| fields::wrong(field, &Value::Null, "a time such as `2026-11-24T09:30:00Z`"))
+        const EXPECTED: &str = "a time such as `2026-11-24T09:30:00Z`";
+        let time = told.or(self.event.time).ok_or_else(|| fields::wrong(field, &Value::Null, EXPECTED))?;
+        // Other years can't be written in RFC 3339, as outcomes tell the time.
+        if (0..=9999).contains(&time.year()) {
+            Ok(time)
+        } else {
+            Err(fields::wrong(field, &Value::from(time.to_string()), EXPECTED))
+        }
     }
 
     /// The signal's id: the detail's own word, else the envelope's.
@@ -243,5 +250,63 @@ impl Envelope<'_> {
             return Err(fields::wrong(field, &Value::from(id), "an id of 1 to 512 printable characters"));
         }
         Ok(id.to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// A CloudTrail event with this detail, in the wrapper of our rules.
+    fn decoded(detail: &Value) -> Result<Signal, String> {
+        let event = json!({
+            "detail-type": "AWS API Call via CloudTrail", "source": "aws.ec2", "account": "111122223333",
+            "time": "2026-11-24T09:30:00Z", "region": "eu-central-1", "detail": detail,
+        });
+        let rule = "arn:aws:events:eu-central-1:111122223333:rule/rescind";
+        let delivery = decode(json!({"rule": rule, "event": event}));
+        delivery.map(|delivery| delivery.signal).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn an_error_names_the_field_from_the_top_of_the_input() {
+        let call = json!({"eventName": "x", "eventSource": "x", "eventID": "x"});
+        for (name, value, field) in [
+            ("eventTime", json!(5), "event.detail.eventTime"),
+            ("addendum", json!({"originalEventID": 5}), "event.detail.addendum.originalEventID"),
+            (
+                "userIdentity",
+                json!({"sessionContext": {"sessionIssuer": {"arn": 5}}}),
+                "event.detail.userIdentity.sessionContext.sessionIssuer.arn",
+            ),
+        ] {
+            let mut detail = call.clone();
+            detail[name] = value;
+            let message = decoded(&detail).unwrap_err();
+            assert!(message.starts_with(&format!("`{field}` is the number 5")), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_time_that_outcomes_cannot_tell_is_refused() {
+        let at = |time: &str| {
+            decoded(&json!({"eventName": "x", "eventSource": "x", "eventID": "x", "eventTime": time}))
+                .map(|signal| signal.time.to_rfc3339())
+        };
+        assert_eq!(at("9999-12-31T23:59:59Z").as_deref(), Ok("9999-12-31T23:59:59+00:00"));
+        for outside in ["9999-12-31T23:59:59-01:00", "0000-01-01T00:00:00+01:00"] {
+            let message = at(outside).unwrap_err();
+            assert!(message.starts_with("`event.detail.eventTime` is `"), "{message}");
+        }
+    }
+
+    #[test]
+    fn an_error_repeats_no_more_than_the_beginning_of_an_envelope() {
+        let hostile = format!("<a href=\"x\">{}", "x".repeat(100_000));
+        let event = json!({"detail-type": "x", "source": "x", "resources": hostile, "detail": {}});
+        let message = decode(event).unwrap_err().to_string();
+        assert!(message.starts_with("this is no EventBridge event: `resources`: ") && message.len() < 300, "{message}");
+        assert!(!message.contains(['<', '"']), "{message}");
     }
 }

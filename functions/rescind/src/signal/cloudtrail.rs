@@ -87,7 +87,8 @@ pub(super) fn decode(envelope: &Envelope<'_>) -> Result<Signal, SignalError> {
     };
     // A record that completes an earlier one names it: the fact is the same.
     let addendum = detail.get("addendum").unwrap_or(&Value::Null);
-    let id = Fields::new(addendum, "addendum")
+    let addendum_path = detail.path("addendum");
+    let id = Fields::new(addendum, &addendum_path)
         .optional_text("originalEventID", TEXT)?
         .or(detail.optional_text("eventID", TEXT)?);
     let call = ApiCall {
@@ -122,7 +123,8 @@ fn actor(detail: &Fields<'_>) -> Result<Actor, SignalError> {
     // `sessionIssuer` is an empty object in the sessions of IAM users.
     let session = identity.get("sessionContext").unwrap_or(&Value::Null);
     let issuer = Fields::new(session, "").get("sessionIssuer").unwrap_or(&Value::Null);
-    let role = Fields::new(issuer, "sessionContext.sessionIssuer").optional_text("arn", TEXT)?;
+    let issuer_path = identity.path("sessionContext.sessionIssuer");
+    let role = Fields::new(issuer, &issuer_path).optional_text("arn", TEXT)?;
     let principal = match role {
         Some(role) => Some(role.to_owned()),
         None => arn.filter(|_| kind != "AssumedRole").map(str::to_owned),
