@@ -22,10 +22,20 @@ export SAM_CLI_TELEMETRY := 0
 # The end-to-end tests wait more than they compute.
 export RUST_TEST_THREADS ?= 4
 
+FUZZ := $(TARGET)/fuzz
+FUZZ_TARGETS := signal settings addresses
+# How long each of them runs.
+FUZZ_SECONDS ?= 60
+CARGO_FUZZ_VERSION := 0.13.2
+CARGO_FUZZ := $(VENV)/.cargo-fuzz-$(CARGO_FUZZ_VERSION)
+# No sanitizer: they need a nightly compiler, and look for what only `unsafe` code does, of which the core has none.
+# Panics, overflows and broken assertions are found without.
+FUZZ_OPTIONS := --fuzz-dir tests/fuzz --target-dir $(FUZZ) --sanitizer none
+
 # The stack whose dead letters `redrive` puts back.
 STACK ?= rescind
 
-.PHONY: help setup demo test lint build watch redrive clean
+.PHONY: help setup demo test fuzz lint build watch redrive clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.* ## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 10
@@ -46,6 +56,7 @@ demo: setup ## Open a security group on an AWS emulator, and see it closed again
 lint: export AWS_DEFAULT_REGION ?= us-east-1
 lint: setup ## Format and templates: the quick checks
 	cargo fmt --all --check
+	cargo fmt --manifest-path tests/fuzz/Cargo.toml --check
 	cfn-lint template.yaml
 	sam validate --lint
 
@@ -59,6 +70,25 @@ test: lint ## All checks and tests
 		END { printf "%d passed, %d failed, %d skipped\n", passed, failed, skipped }' $(TARGET)/test.log; \
 	exit $$status
 
+# Needs a C++ compiler, for libFuzzer.
+$(CARGO_FUZZ):
+	cargo install cargo-fuzz --version $(CARGO_FUZZ_VERSION) --locked --root $(VENV)
+	@touch $@
+
+fuzz: $(CARGO_FUZZ) ## Decode random signals and settings, FUZZ_SECONDS (60) for each target
+	cargo clippy --locked --manifest-path tests/fuzz/Cargo.toml --target-dir $(FUZZ) -- -D warnings
+	cargo fuzz build $(FUZZ_OPTIONS)
+	@# The first folder gets what is found on the way; the others are only read.
+	@failed=0; for target in $(FUZZ_TARGETS); do \
+		log=$(FUZZ)/$$target.log; corpus=$(FUZZ)/corpus/$$target; mkdir -p $$corpus; \
+		samples=; [ $$target != signal ] || samples=events; \
+		cargo fuzz run $(FUZZ_OPTIONS) $$target $$corpus tests/fuzz/$$target/seeds $$samples -- \
+			-dict=tests/fuzz/$$target/dictionary -max_total_time=$(FUZZ_SECONDS) -timeout=10 >$$log 2>&1 || { \
+			failed=1; grep -a -m 1 -A 3 'panicked at\|^ALARM' $$log || tail -n 20 $$log; \
+			echo "$$target: failed, see $$log; $$(sed -n 's/.*Test unit written to /the input is /p' $$log)"; continue; }; \
+		echo "$$target: $$(grep -a '^Done ' $$log)"; \
+	done; exit $$failed
+
 build: setup ## Package the functions for Lambda, as target/lambda/*/bootstrap.zip
 	cargo lambda build --release --output-format zip $(if $(filter arm64,$(ARCHITECTURE)),--arm64,--x86-64) \
 		$(addprefix --bin ,$(FUNCTIONS))
@@ -71,4 +101,4 @@ redrive: setup ## Put back the dead letters of STACK (rescind); DRY_RUN=1 only s
 
 clean: ## Remove what was built and installed
 	cargo clean
-	rm -rf $(VENV) .aws-sam
+	rm -rf $(VENV) .aws-sam tests/fuzz/target tests/fuzz/corpus tests/fuzz/artifacts

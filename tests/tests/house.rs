@@ -25,7 +25,8 @@ fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
-        if path.is_dir() {
+        // `cargo fuzz` may build beside its crate.
+        if path.is_dir() && !path.ends_with("target") {
             found.extend(files(&path, ending));
         } else if path.to_string_lossy().ends_with(ending) {
             found.push(path);
