@@ -10,6 +10,7 @@ pub mod function;
 pub mod http;
 pub mod process;
 pub mod proxy;
+pub mod scenes;
 pub mod schema;
 pub mod world;
 
@@ -17,6 +18,7 @@ pub use account::Account;
 pub use emulator::Emulator;
 pub use function::{Function, FunctionError};
 pub use proxy::{Call, Fault, Proxy, When};
+pub use scenes::{STAGES, Scene, Stage};
 pub use world::World;
 
 /// The Region of all tests.

@@ -233,7 +233,9 @@ pub struct Function {
 
 impl std::fmt::Debug for Function {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Function").field("name", &self.name).field("remediations", &self.names()).finish()
+        let recorded: Vec<&str> = self.recorded.iter().map(|recorded| recorded.resource_type()).collect();
+        let mut function = f.debug_struct("Function");
+        function.field("name", &self.name).field("remediations", &self.names()).field("recorded", &recorded).finish()
     }
 }
 

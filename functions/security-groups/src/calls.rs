@@ -169,13 +169,15 @@ pub fn with_tags_that_fit(rules: impl IntoIterator<Item = Rule>) -> (Vec<Rule>, 
     if size <= LARGEST_TAGS {
         return (rules, None);
     }
-    rules.iter_mut().for_each(|rule| rule.tags.clear());
+    for rule in &mut rules {
+        rule.tags.clear();
+    }
     (rules, Some("the tags of the rules are too large to be kept"))
 }
 
 /// Rules by direction and tags: EC2 gives all rules of one call the same tags.
 pub fn by_call<'a>(rules: impl IntoIterator<Item = &'a Rule>) -> Vec<(Direction, Vec<&'a Rule>)> {
-    let mut calls: BTreeMap<(Direction, &[(String, String)]), Vec<&Rule>> = BTreeMap::new();
+    let mut calls: BTreeMap<_, Vec<&Rule>> = BTreeMap::new();
     for rule in rules {
         calls.entry((Direction::of(rule), &rule.tags)).or_default().push(rule);
     }

@@ -139,7 +139,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn state(configuration: Value, rules: Value) -> Earlier {
+    fn state(configuration: &Value, rules: &Value) -> Earlier {
         let state = json!({"captured": "2026-11-24T09:30:00Z", "configuration": configuration, "supplementary": {RULES: rules}});
         Earlier::of_state(&serde_json::from_value(state).unwrap())
     }
@@ -162,8 +162,8 @@ mod tests {
     fn ids_and_tags_come_from_the_rules_that_permitted_the_same() {
         let kept = [live("sgr-1", 22, "10.0.0.0/8").to_rule_set(), live("sgr-2", 22, "0.0.0.0/0").to_rule_set()];
         let earlier = state(
-            json!({"ipPermissions": [permission(22, &["10.0.0.0/8", "10.1.0.0/16"])]}),
-            Value::from(kept.to_vec()),
+            &json!({"ipPermissions": [permission(22, &["10.0.0.0/8", "10.1.0.0/16"])]}),
+            &Value::from(kept.to_vec()),
         );
         let ids: Vec<&str> = earlier.rules().iter().map(|rule| rule.id.as_str()).collect();
         assert_eq!(ids, ["sgr-1", ""], "the second had become another one by then");
@@ -177,24 +177,24 @@ mod tests {
         let configuration =
             json!({"ipPermissions": [permission(22, &["10.0.0.0/8"]), permission(443, &["0.0.0.0/0"])]});
         let standing = [now.clone(), other.clone()];
-        let by_id = state(configuration.clone(), json!([live("sgr-1", 22, "10.0.0.0/8").to_rule_set()]));
+        let by_id = state(&configuration, &json!([live("sgr-1", 22, "10.0.0.0/8").to_rule_set()]));
         let both = [told(&now), told(&other)];
         assert_eq!(by_id.of_modified(&told(&now), &both, &standing).unwrap().source.to_string(), "10.0.0.0/8");
-        let without = state(configuration, json!([]));
+        let without = state(&configuration, &json!([]));
         assert_eq!(
             without.of_modified(&told(&now), &[told(&now)], &standing).unwrap().source.to_string(),
             "10.0.0.0/8"
         );
         assert_eq!(without.of_modified(&told(&now), &both, &standing), None, "two were modified");
         let two = json!({"ipPermissions": [permission(22, &["10.0.0.0/8", "10.1.0.0/16"])]});
-        assert_eq!(state(two, json!([])).of_modified(&told(&now), &[told(&now)], &standing), None, "two are missing");
+        assert_eq!(state(&two, &json!([])).of_modified(&told(&now), &[told(&now)], &standing), None, "two are missing");
     }
 
     #[test]
     fn a_removed_rule_is_known_by_its_id_or_by_what_it_permitted() {
         let kept = live("sgr-1", 22, "10.0.0.0/8");
         let configuration = json!({"ipPermissions": [permission(22, &["10.0.0.0/8"])]});
-        let earlier = state(configuration, json!([kept.to_rule_set()]));
+        let earlier = state(&configuration, &json!([kept.to_rule_set()]));
         let by_id = Told { id: Some("sgr-1".to_owned()), rule: None };
         let by_rule = Told { id: None, rule: Some(live("", 22, "10.0.0.0/8")) };
         for told in [by_id, by_rule] {

@@ -218,20 +218,20 @@ impl Rule {
     /// The rule as an element of a rule set, so that [`Rule::from_rule_set`] reads it again.
     pub fn to_rule_set(&self) -> Value {
         let tags: Vec<Value> = self.tags.iter().map(|(key, value)| json!({"key": key, "value": value})).collect();
-        let mut item = json!({
+        let (ipv4, ipv6, list, group) = match &self.source {
+            Source::Cidr(net @ IpNet::V4(_)) => (Some(net), None, None, Value::Null),
+            Source::Cidr(net @ IpNet::V6(_)) => (None, Some(net), None, Value::Null),
+            Source::PrefixList(id) => (None, None, Some(id), Value::Null),
+            Source::Group { id, account, peering } => {
+                let group = json!({"groupId": id, "userId": account, "vpcPeeringConnectionId": peering});
+                (None, None, None, group)
+            }
+        };
+        json!({
             "securityGroupRuleId": self.id, "isEgress": self.is_egress, "ipProtocol": self.protocol.as_ec2_writes_it(),
             "fromPort": self.from, "toPort": self.to, "description": self.description, "tags": tags,
-        });
-        match &self.source {
-            Source::Cidr(net @ IpNet::V4(_)) => item["cidrIpv4"] = json!(net.to_string()),
-            Source::Cidr(net @ IpNet::V6(_)) => item["cidrIpv6"] = json!(net.to_string()),
-            Source::PrefixList(id) => item["prefixListId"] = json!(id),
-            Source::Group { id, account, peering } => {
-                item["referencedGroupInfo"] =
-                    json!({"groupId": id, "userId": account, "vpcPeeringConnectionId": peering});
-            }
-        }
-        item
+            "cidrIpv4": ipv4, "cidrIpv6": ipv6, "prefixListId": list, "referencedGroupInfo": group,
+        })
     }
 
     /// The rules of a group as AWS Config records it: without their ids and tags.

@@ -182,7 +182,7 @@ impl Remediation for SecurityGroupRuleModified {
 /// What has become of a modified rule.
 enum Found {
     /// It is as it was modified.
-    Changed(Modified),
+    Changed(Box<Modified>),
     /// It is as it was before, and that is not how it was modified.
     Back,
     /// It is gone or was changed once more, which is another event's affair; or nothing about it was changed.
@@ -203,7 +203,7 @@ fn find(told: &Told, all: &[Told], state: &State) -> Found {
                 Found::Back
             }
         }
-        before if is_as_told => Found::Changed(Modified { now: now.clone(), before }),
+        before if is_as_told => Found::Changed(Box::new(Modified { now: now.clone(), before })),
         _ => Found::Other,
     }
 }

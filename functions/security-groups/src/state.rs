@@ -35,10 +35,10 @@ impl State {
             _ => None,
         });
         let known_lists = lists.collect();
-        let group = ec2::read_group(scope, &target.group, &known_lists);
+        let group = Box::pin(ec2::read_group(scope, &target.group, &known_lists));
         let is_by_id = matches!(target.group, GroupRef::Id(_));
         if target.needs_earlier_state() && is_by_id {
-            let earlier = Earlier::read(scope, resource, target.time);
+            let earlier = Box::pin(Earlier::read(scope, resource, target.time));
             let (group, earlier) = futures_util::future::join(group, earlier).await;
             let (group, lists) = group?;
             return Ok(Self { group, lists, earlier, is_from_event: false });
@@ -47,7 +47,7 @@ impl State {
         let mut state = Self { group, lists, ..Self::default() };
         if let Some(group) = state.group.as_ref().filter(|_| target.needs_earlier_state()) {
             let resource = Resource { id: group.id.clone(), ..resource.clone() };
-            state.earlier = Earlier::read(scope, &resource, target.time).await;
+            state.earlier = Box::pin(Earlier::read(scope, &resource, target.time)).await;
         }
         Ok(state)
     }

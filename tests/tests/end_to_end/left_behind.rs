@@ -295,9 +295,15 @@ async fn standing_back_from_a_second_change_is_told_too() {
     let group = world.account.group("web", None).await;
     for opened in [rdp(), ssh()] {
         for _ in 0..3 {
-            assert_eq!(open(&world, &group, &world.alice(), &[opened.clone()]).await.status, Status::Reverted);
+            assert_eq!(
+                open(&world, &group, &world.alice(), std::slice::from_ref(&opened)).await.status,
+                Status::Reverted
+            );
         }
-        assert_eq!(open(&world, &group, &world.alice(), &[opened.clone()]).await.status, Status::StandingBack);
+        assert_eq!(
+            open(&world, &group, &world.alice(), std::slice::from_ref(&opened)).await.status,
+            Status::StandingBack
+        );
     }
     let told = delivery::wait_for(&world.account, "OutcomeNotification").await;
     let about = |what: &str| {

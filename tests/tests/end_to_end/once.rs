@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use rescind::{Outcome, Status};
 use rescind_tests::account::permission;
-use rescind_tests::{Fault, When, World, cloudtrail, delivery};
-use serde_json::Value;
+use rescind_tests::{Fault, STAGES, Stage, When, World, cloudtrail, delivery};
+use serde_json::{Value, json};
 
 /// How long a claim holds where a process is killed, so that the next delivery need not wait long.
 const LEASE: Duration = Duration::from_millis(1500);
@@ -46,13 +46,12 @@ async fn told(world: &World) -> BTreeMap<String, usize> {
     counts
 }
 
+fn mutations(world: &World, operation: &str) -> usize {
+    world.proxy.calls().iter().filter(|call| call.operation == operation && call.status == Some(200)).count()
+}
+
 fn revokes(world: &World) -> usize {
-    world
-        .proxy
-        .calls()
-        .iter()
-        .filter(|call| call.operation == "RevokeSecurityGroupIngress" && call.status == Some(200))
-        .count()
+    mutations(world, "RevokeSecurityGroupIngress")
 }
 
 /// Delivers until the function answers, as Lambda does, but sooner.
@@ -101,20 +100,22 @@ async fn a_plan_whose_inverse_had_to_be_read_is_journaled_first() {
     assert_eq!(world.proxy.round_trips_until("RevokeSecurityGroupIngress"), 3, "{:?}", world.proxy.operations());
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_function_killed_at_any_step_is_finished_by_the_next_delivery() {
+/// Kills the function at each call of a remediation, before and after the call takes effect, and delivers again.
+async fn survives_kills(stage: Stage) -> usize {
     let mut tried = 0;
     let mut world = world(LEASE).await;
     // Every call of a clean run, in its order.
-    let (_, input) = opened(&world, "clean").await;
-    world.invoke(&input).await.expect("an answer");
+    let clean = stage.scene(&world, "clean").await;
+    world.function.restart();
+    world.proxy.clear();
+    world.invoke(&clean.input).await.expect("an answer");
     let calls = world.proxy.operations();
     drop(told(&world).await);
     for (position, operation) in calls.iter().enumerate() {
         let skip = calls.iter().take(position).filter(|earlier| *earlier == operation).count();
         for when in [When::Before, When::After] {
-            let case = format!("killed at {operation} ({skip}), {when:?} it took effect");
-            let (group, input) = opened(&world, &format!("web-{tried}")).await;
+            let case = format!("{}: killed at {operation} ({skip}), {when:?} it took effect", stage.remediation);
+            let scene = stage.scene(&world, &format!("killed-{tried}")).await;
             world.function.restart();
             world.proxy.clear();
             world.proxy.disturb(operation, skip, 1, Fault::Timeout, when);
@@ -125,30 +126,40 @@ async fn a_function_killed_at_any_step_is_finished_by_the_next_delivery() {
                     }
                     world.function.kill();
                 };
-                let (answer, ()) = tokio::join!(world.function.invoke(&input), killed);
+                let (answer, ()) = tokio::join!(world.function.invoke(&scene.input), killed);
                 answer.expect_err("it was killed");
             }
             world.proxy.calm();
             world.function.restart();
-            let outcome = deliver_until_answered(&world, &input).await;
+            let outcome = deliver_until_answered(&world, &scene.input).await;
             assert_eq!(outcome.status, Status::Reverted, "{case}: {}", outcome.reason);
-            assert!(!outcome.steps.is_empty(), "{case}: undo knows what to do");
-            assert_eq!(inbound(&world, &group).await, ["Some(443)"], "{case}");
+            assert_eq!(world.account.in_words(&scene.group).await, scene.safe, "{case}");
+            let mutations = mutations(&world, stage.mutation);
             assert_eq!(
-                revokes(&world),
-                usize::from(!(operation == "RevokeSecurityGroupIngress" && when == When::After)),
+                mutations,
+                usize::from(!(operation == stage.mutation && when == When::After)),
                 "{case}: one change"
             );
-            let told = told(&world).await;
+            let news = told(&world).await;
             // Between the publishing and the note of it nobody can tell: the same outcome may be told once more.
             let unsure = operation == "PutEvents" || (operation == "UpdateItem" && position + 1 == calls.len());
-            let times = told.get(&outcome.id).copied().unwrap_or_default();
+            let times = news.get(&outcome.id).copied().unwrap_or_default();
             assert!(times == 1 || (unsure && times == 2), "{case}: told {times} times");
-            assert_eq!(told.len(), 1, "{case}: one outcome");
+            assert_eq!(news.len(), 1, "{case}: one outcome");
+            let undone = world.invoke(&json!({"undo": outcome.id})).await.expect("an outcome").outcomes.remove(0);
+            assert_eq!(undone.status, Status::Undone, "{case}: {}", undone.reason);
+            assert_eq!(world.account.in_words(&scene.group).await, scene.risky, "{case}: as it was found");
+            drop(told(&world).await);
             tried += 1;
         }
     }
-    println!("{tried} kills tried, at {calls:?}");
+    tried
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_function_killed_at_any_step_is_finished_by_the_next_delivery() {
+    let tried = futures_util::future::join_all(STAGES.into_iter().map(survives_kills));
+    println!("{} kills tried", tried.await.into_iter().sum::<usize>());
 }
 
 /// 200 deliveries of 20 changes, shuffled, up to eight at the same time.

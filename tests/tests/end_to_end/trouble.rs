@@ -4,115 +4,74 @@ use std::time::Duration;
 
 use rescind::Status;
 use rescind_tests::account::permission;
-use rescind_tests::{Fault, When, World, cloudtrail};
+use rescind_tests::{Fault, STAGES, Scene, Stage, When, World, cloudtrail};
 
-/// Disturbs every try of one call in each way, delivers, and delivers once more when the function failed. The rule that is
-/// risky is gone in the end, nothing else is, and it went in one call.
-async fn survives(operation: &str, skip: usize) {
+/// The calls of one remediation are shared out, to be disturbed side by side.
+const SHARES: usize = 4;
+/// They wait more than they compute.
+const AT_ONCE: usize = 6;
+
+/// Disturbs calls in each way, delivers, and delivers once more when the function failed. The change is taken back in the
+/// end, nothing else is touched, and there is one outcome.
+async fn survives(stage: Stage, share: usize) -> usize {
+    let remediation = stage.remediation;
     // A claim that could not be given up is free again before the next delivery.
     let lease = ("RESCIND_LEASE_MS".to_owned(), "200".to_owned());
     let mut world = World::with_environment("enforce", [lease]).await;
+    // Every call of a clean run, in its order.
+    let clean = stage.scene(&world, "clean").await;
+    world.function.restart();
+    world.proxy.clear();
+    world.invoke(&clean.input).await.expect("an answer");
+    let calls = world.proxy.operations();
     let mut tried = 0;
-    for fault in Fault::ALL {
-        for when in [When::Before, When::After] {
-            // Once: the SDK's own retry meets no more of it. Always: every retry does.
-            for times in [1, 100] {
-                let group = world.account.group(&format!("web-{tried}"), None).await;
-                world
-                    .account
-                    .authorize(
-                        &group,
-                        &[permission("tcp", 443, 443, "0.0.0.0/0"), permission("tcp", 22, 22, "10.0.0.0/8")],
-                    )
-                    .await;
-                let before = world.account.rules(&group).await;
-                let made = world.account.authorize(&group, &[permission("tcp", 22, 22, "0.0.0.0/0")]).await;
-                let event = cloudtrail::authorized(&world.account.id, &world.alice(), &group, &made);
-                // A new process remembers no tags, so that they are read each time.
-                world.function.restart();
-                let input = world.route(&event).await.remove(0).input;
-                let case = format!("{operation} (after {skip}), {fault:?} {when:?}, {times} times");
-                world.proxy.disturb(operation, skip, times, fault, when);
-                let first = world.invoke(&input).await;
-                world.proxy.calm();
-                let last = match first {
-                    Ok(answer) => answer,
-                    Err(error) => {
-                        assert!(error.error_type.starts_with("Rescind."), "{case}: {error:?}");
-                        tokio::time::sleep(Duration::from_millis(250)).await;
-                        world
-                            .invoke(&input)
-                            .await
-                            .unwrap_or_else(|error| panic!("{case}: the next delivery fails, too: {error:?}"))
-                    }
-                };
-                let status = last.outcomes[0].status;
-                assert!(
-                    matches!(status, Status::Reverted | Status::AlreadySafe),
-                    "{case}: {}",
-                    last.outcomes[0].reason
-                );
-                assert_eq!(world.account.rules(&group).await, before, "{case}");
-                tried += 1;
+    for (position, operation) in calls.iter().enumerate().filter(|(position, _)| position % SHARES == share) {
+        let skip = calls.iter().take(position).filter(|earlier| *earlier == operation).count();
+        for fault in Fault::ALL {
+            for when in [When::Before, When::After] {
+                // Once: the SDK's own retry meets no more of it. Always: every retry does.
+                for times in [1, 100] {
+                    let case = format!("{remediation}: {operation} (after {skip}), {fault:?} {when:?}, {times} times");
+                    let scene = stage.scene(&world, &format!("disturbed-{tried}")).await;
+                    // A new process remembers no tags, so that they are read each time.
+                    world.function.restart();
+                    world.proxy.disturb(operation, skip, times, fault, when);
+                    recovers(&world, &scene, &case).await;
+                    tried += 1;
+                }
             }
         }
     }
-    println!("{operation}: {tried} faults tried");
+    tried
+}
+
+async fn recovers(world: &World, scene: &Scene, case: &str) {
+    let first = world.invoke(&scene.input).await;
+    world.proxy.calm();
+    let last = match first {
+        Ok(answer) => answer,
+        Err(error) => {
+            assert!(error.error_type.starts_with("Rescind."), "{case}: {error:?}");
+            tokio::time::sleep(Duration::from_millis(250)).await;
+            let second = world.invoke(&scene.input).await;
+            second.unwrap_or_else(|error| panic!("{case}: the next delivery fails, too: {error:?}"))
+        }
+    };
+    assert_eq!(last.outcomes.len(), 1, "{case}");
+    let outcome = &last.outcomes[0];
+    assert!(matches!(outcome.status, Status::Reverted | Status::AlreadySafe), "{case}: {}", outcome.reason);
+    assert_eq!(world.account.in_words(&scene.group).await, scene.safe, "{case}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn reading_the_settings() {
-    survives("ListTagsForResource", 0).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn reading_the_group() {
-    survives("DescribeSecurityGroups", 0).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn reading_the_rules() {
-    survives("DescribeSecurityGroupRules", 0).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn revoking() {
-    survives("RevokeSecurityGroupIngress", 0).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn reading_back() {
-    survives("DescribeSecurityGroupRules", 1).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn publishing_the_outcome() {
-    survives("PutEvents", 0).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn claiming() {
-    survives("UpdateItem", 0).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn reading_what_was_taken_back_of_late() {
-    survives("GetItem", 0).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn remembering_the_revert() {
-    survives("UpdateItem", 1).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn keeping_the_outcome() {
-    survives("UpdateItem", 2).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn noting_that_it_was_told() {
-    survives("UpdateItem", 3).await;
+async fn every_call_of_every_remediation_may_fail_in_every_way() {
+    let gate = &tokio::sync::Semaphore::new(AT_ONCE);
+    let all = STAGES.into_iter().flat_map(|stage| (0..SHARES).map(move |share| (stage, share)));
+    let tried = futures_util::future::join_all(all.map(|(stage, share)| async move {
+        let _turn = gate.acquire().await.expect("the gate stays open");
+        survives(stage, share).await
+    }));
+    println!("{} faults tried", tried.await.into_iter().sum::<usize>());
 }
 
 #[tokio::test(flavor = "multi_thread")]
