@@ -162,6 +162,7 @@ pub fn difference(before: &Facts, now: &Facts) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Call, Resource};
 
     #[test]
     fn limits_are_read() {
@@ -185,6 +186,50 @@ mod tests {
         assert!(!RepeatLimit::default().is_reached(&history, "a", now), "one of the three is too old");
         assert!(RepeatLimit { reverts: 2, ..RepeatLimit::default() }.is_reached(&history, "a", now));
         assert!(!RepeatLimit { reverts: 2, ..RepeatLimit::default() }.is_reached(&history, "b", now));
+    }
+
+    #[test]
+    fn steps_of_earlier_deliveries_are_those_that_were_accepted_or_are_not_needed_any_more() {
+        let step = |name: &str, state| {
+            let call = |name: &str| Call { call: name.to_owned(), parameters: serde_json::Value::Null };
+            Step { state, ..Step::planned(call(name), call("inverse")) }
+        };
+        let names = |steps: Vec<Step>| {
+            assert!(steps.iter().all(|step| step.state == StepState::Done));
+            steps.into_iter().map(|step| step.call.call).collect::<Vec<_>>()
+        };
+        let signal =
+            crate::signal::decode(serde_json::json!({"detail-type": "AWS API Call via CloudTrail", "source": "aws.x",
+            "id": "1", "time": "2026-11-24T12:00:00Z", "account": "111122223333", "region": "eu-central-1",
+            "detail": {"eventName": "x", "eventSource": "x"}}))
+            .unwrap()
+            .signal;
+        let resource =
+            Resource { kind: String::new(), id: String::new(), account: String::new(), region: String::new() };
+        let outcome = Outcome::begin(&signal, "x", &resource);
+        // It ended: what it says of its steps counts.
+        let states = [
+            step("accepted", StepState::Done),
+            step("unheard", StepState::Unknown),
+            step("unheard and still needed", StepState::Unknown),
+            step("refused", StepState::Failed),
+            step("gone", StepState::Gone),
+        ];
+        let ended = Earlier { outcome: Some(Outcome { steps: states.to_vec(), ..outcome }), ..Earlier::default() };
+        let plan = [step("unheard and still needed", StepState::Planned)];
+        assert_eq!(names(ended.steps_made(&[], &plan)), ["accepted", "unheard"]);
+        // It was cut off: what it noted and is not needed any more was made.
+        let noted = vec![step("a", StepState::Done), step("b", StepState::Planned), step("c", StepState::Planned)];
+        let cut_off = Earlier { noted: noted.clone(), was_cut_off: true, ..Earlier::default() };
+        assert_eq!(names(cut_off.steps_made(&[], &[step("c", StepState::Planned)])), ["a", "b"]);
+        let released = Earlier { noted, ..Earlier::default() };
+        assert_eq!(names(released.steps_made(&[], &[])), ["a"], "it gave up before the others");
+        // It was cut off with nothing noted: what the event tells.
+        let cut_off = Earlier { was_cut_off: true, ..Earlier::default() };
+        let told = [step("told", StepState::Planned)];
+        assert_eq!(names(cut_off.steps_made(&told, &[])), ["told"]);
+        assert!(cut_off.steps_made(&told, &told).is_empty());
+        assert!(Earlier::default().steps_made(&told, &[]).is_empty());
     }
 
     #[test]

@@ -57,7 +57,7 @@ async fn the_earlier_state_is_the_last_before_the_event_in_whatever_order_states
     let (group, rule) = group(&world).await;
     let before = world.account.rules(&group).await;
     let older: Vec<SecurityGroupRule> =
-        before.iter().cloned().filter(|one| one.security_group_rule_id() != Some(&rule)).collect();
+        before.iter().filter(|one| one.security_group_rule_id() != Some(&rule)).cloned().collect();
     let event = modified(&world, &group, &rule, "10.9.9.9/32").await;
     let bad = world.account.rules(&group).await;
     // The newest state has the change already; the right one comes late; the oldest comes last.

@@ -9,7 +9,7 @@ use rescind_tests::{Fault, STAGES, Scene, Stage, When, World, cloudtrail};
 /// The calls of one remediation are shared out, to be disturbed side by side.
 const SHARES: usize = 4;
 /// They wait more than they compute.
-const AT_ONCE: usize = 6;
+const AT_ONCE: usize = 12;
 
 /// Disturbs calls in each way, delivers, and delivers once more when the function failed. The change is taken back in the
 /// end, nothing else is touched, and there is one outcome.
