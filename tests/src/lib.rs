@@ -18,7 +18,7 @@ pub use account::Account;
 pub use emulator::Emulator;
 pub use function::{Function, FunctionError};
 pub use proxy::{Call, Fault, Proxy, When};
-pub use scenes::{STAGES, Scene, Stage};
+pub use scenes::{KINDS, Kind, Scene};
 pub use world::World;
 
 /// The Region of all tests.

@@ -4,116 +4,116 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use serde_json::Value;
+use chrono::SecondsFormat;
+use serde_json::{Value, json};
 
 use crate::account::permission;
-use crate::{World, cloudtrail};
+use crate::cloudtrail::{self, Who};
+use crate::{World, now};
 
-/// A change that was made, with how things have to be in the end.
-#[derive(Debug)]
-pub struct Scene {
-    /// What was changed.
-    pub group: String,
-    /// What the function is invoked with.
-    pub input: Value,
-    /// What the group has to permit once the change is taken back, in words.
-    pub safe: Vec<String>,
-    /// The same as it stands before that.
-    pub risky: Vec<String>,
-}
+type Making<'a> = Pin<Box<dyn Future<Output = Value> + Send + 'a>>;
 
-type Making<'a> = Pin<Box<dyn Future<Output = Scene> + Send + 'a>>;
-
-/// How a change is made for a remediation.
+/// What kind of change a remediation takes back.
 #[derive(Clone, Copy)]
-pub struct Stage {
+pub struct Kind {
     /// The remediation.
     pub remediation: &'static str,
     /// The one call by which it takes the change back.
     pub mutation: &'static str,
-    /// Makes the change, in a resource of this name.
-    pub make: for<'a> fn(&'a World, &'a str) -> Making<'a>,
-}
-
-impl std::fmt::Debug for Stage {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Stage").field("remediation", &self.remediation).finish_non_exhaustive()
-    }
+    /// The template's rule that hears of the change.
+    rule: &'static str,
+    /// Makes the change in a group, and answers its event.
+    change: for<'a> fn(&'a World, &'a str, &'a Who) -> Making<'a>,
 }
 
 /// One for each remediation.
-pub const STAGES: [Stage; 3] = [
-    Stage {
+pub const KINDS: [Kind; 3] = [
+    Kind {
         remediation: "open-security-group-ingress",
         mutation: "RevokeSecurityGroupIngress",
-        make: |world, name| Box::pin(opened(world, name)),
+        rule: "OpenSecurityGroupIngress",
+        change: |world, group, who| Box::pin(opened(world, group, who)),
     },
-    Stage {
+    Kind {
         remediation: "security-group-rule-modified",
         mutation: "ModifySecurityGroupRules",
-        make: |world, name| Box::pin(modified(world, name)),
+        rule: "SecurityGroupRuleModified",
+        change: |world, group, who| Box::pin(modified(world, group, who)),
     },
-    Stage {
+    Kind {
         remediation: "security-group-rule-removed",
         mutation: "AuthorizeSecurityGroupIngress",
-        make: |world, name| Box::pin(removed(world, name)),
+        rule: "SecurityGroupRuleRemoved",
+        change: |world, group, who| Box::pin(removed(world, group, who)),
     },
 ];
 
-impl Stage {
-    /// Makes the change, in a resource of this name.
-    pub async fn scene(&self, world: &World, name: &str) -> Scene {
-        (self.make)(world, name).await
+impl std::fmt::Debug for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Kind").field("remediation", &self.remediation).finish_non_exhaustive()
     }
 }
 
-/// A group that says how it has to be: one rule that the world may know, and one that is tagged.
-async fn group(world: &World, name: &str) -> (String, String) {
-    let group = world.account.group(name, None).await;
-    let standing = [permission("tcp", 443, 443, "0.0.0.0/0"), permission("tcp", 5432, 5432, "10.0.0.0/8")];
-    let made = world.account.authorize(&group, &standing).await;
-    let rule = made[1].security_group_rule_id().expect("an id").to_owned();
-    world.account.tag(&rule, "ticket", "OPS-1").await;
-    (group, rule)
+/// A group that says how it has to be: protected, as AWS Config has recorded it, with one rule that the world may know and
+/// one that is tagged.
+#[derive(Debug)]
+pub struct Scene {
+    kind: Kind,
+    /// The group.
+    pub group: String,
+    /// What it permits, in words, when all is well.
+    pub safe: Vec<String>,
 }
 
-/// A protected group, as AWS Config has recorded it.
-async fn protected(world: &World, name: &str) -> (String, String) {
-    let (group, rule) = group(world, name).await;
-    world.account.tag(&group, "rescind:protected", "yes").await;
-    world.record(&group).await;
-    (group, rule)
+/// A change that was made in a scene.
+#[derive(Debug)]
+pub struct Change {
+    /// What the function is invoked with.
+    pub input: Value,
+    /// What the group permits now, in words.
+    pub risky: Vec<String>,
 }
 
-async fn scene(world: &World, group: String, safe: Vec<String>, rule: &str, event: &Value) -> Scene {
-    let delivered = world.route(event).await.into_iter().find(|one| one.rule == rule);
-    let input = delivered.unwrap_or_else(|| panic!("{rule} matches")).input;
-    let risky = world.account.in_words(&group).await;
-    Scene { group, input, safe, risky }
+impl Scene {
+    /// A new group of this name.
+    pub async fn new(world: &World, kind: Kind, name: &str) -> Self {
+        let group = world.account.group(name, None).await;
+        let standing = [permission("tcp", 443, 443, "0.0.0.0/0"), permission("tcp", 5432, 5432, "10.0.0.0/8")];
+        let made = world.account.authorize(&group, &standing).await;
+        world.account.tag(made[1].security_group_rule_id().expect("an id"), "ticket", "OPS-1").await;
+        world.account.tag(&group, "rescind:protected", "yes").await;
+        world.record(&group).await;
+        let safe = world.account.in_words(&group).await;
+        Self { kind, group, safe }
+    }
+
+    /// Somebody makes the change; each number stands for somebody else. It has to be taken back before it is made again.
+    pub async fn change(&self, world: &World, number: usize) -> Change {
+        let who = Who::Role(format!("arn:aws:iam::{}:role/developer-{number}", world.account.id));
+        let event = (self.kind.change)(world, &self.group, &who).await;
+        // As the rule delivers it; what the rules match, other tests tell.
+        let ingested = now().to_rfc3339_opts(SecondsFormat::Secs, true);
+        let input = json!({"rule": world.account.rule(self.kind.rule).arn, "ingested": ingested, "event": event});
+        Change { input, risky: world.account.in_words(&self.group).await }
+    }
 }
 
-async fn opened(world: &World, name: &str) -> Scene {
-    let (group, _) = group(world, name).await;
-    let safe = world.account.in_words(&group).await;
-    let made = world.account.authorize(&group, &[permission("tcp", 22, 22, "0.0.0.0/0")]).await;
-    let event = cloudtrail::authorized(&world.account.id, &world.alice(), &group, &made);
-    scene(world, group, safe, "OpenSecurityGroupIngress", &event).await
+async fn opened(world: &World, group: &str, who: &Who) -> Value {
+    let made = world.account.authorize(group, &[permission("tcp", 22, 22, "0.0.0.0/0")]).await;
+    cloudtrail::authorized(&world.account.id, who, group, &made)
 }
 
-async fn modified(world: &World, name: &str) -> Scene {
-    let (group, rule) = protected(world, name).await;
-    let safe = world.account.in_words(&group).await;
-    let to = world.account.modify(&group, &rule, 5432, "10.9.9.9/32", "now-another").await;
-    let event = cloudtrail::modified(&world.account.id, &world.alice(), &group, &rule, &to);
-    scene(world, group, safe, "SecurityGroupRuleModified", &event).await
+async fn modified(world: &World, group: &str, who: &Who) -> Value {
+    let rules = world.account.rules(group).await;
+    let rule = rules.iter().find(|rule| rule.from_port() == Some(5432)).expect("the rule is there");
+    let id = rule.security_group_rule_id().expect("an id");
+    let to = world.account.modify(group, id, 5432, "10.9.9.9/32", "now-another").await;
+    cloudtrail::modified(&world.account.id, who, group, id, &to)
 }
 
-async fn removed(world: &World, name: &str) -> Scene {
-    let (group, rule) = protected(world, name).await;
-    let safe = world.account.in_words(&group).await;
-    let mut lost = world.account.rules(&group).await;
-    lost.retain(|one| one.security_group_rule_id() == Some(&rule));
-    world.account.revoke(&group, &lost).await;
-    let event = cloudtrail::revoked(&world.account.id, &world.alice(), &group, &lost);
-    scene(world, group, safe, "SecurityGroupRuleRemoved", &event).await
+async fn removed(world: &World, group: &str, who: &Who) -> Value {
+    let mut lost = world.account.rules(group).await;
+    lost.retain(|rule| rule.from_port() == Some(5432));
+    world.account.revoke(group, &lost).await;
+    cloudtrail::revoked(&world.account.id, who, group, &lost)
 }

@@ -65,8 +65,10 @@ fn a_remediation_has_its_file_its_manual_its_samples_its_rule_and_its_case() {
         if !template.lines().any(is_named) {
             missing.push(format!("no rule in template.yaml has the tag rescind:remediation with {name}"));
         }
-        if !rescind_tests::STAGES.iter().any(|stage| stage.remediation == name) {
-            missing.push(format!("{name} has no stage in tests/src/scenes.rs, for the tests of faults and kills"));
+        if !rescind_tests::KINDS.iter().any(|kind| kind.remediation == name) {
+            missing.push(format!(
+                "{name} has no kind of change in tests/src/scenes.rs, for the tests of faults and kills"
+            ));
         }
         let case = root.join(format!("tests/tests/end_to_end/{}.rs", name.replace('-', "_")));
         if !case.exists() {

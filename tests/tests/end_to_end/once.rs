@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rescind::{Outcome, Status};
 use rescind_tests::account::permission;
-use rescind_tests::{Fault, STAGES, Stage, When, World, cloudtrail, delivery};
+use rescind_tests::{Fault, KINDS, Kind, Scene, When, World, cloudtrail, delivery};
 use serde_json::{Value, json};
 
 /// How long a claim holds where a process is killed, so that the next delivery need not wait long.
@@ -101,11 +101,11 @@ async fn a_plan_whose_inverse_had_to_be_read_is_journaled_first() {
 }
 
 /// Kills the function at each call of a remediation, before and after the call takes effect, and delivers again.
-async fn survives_kills(stage: Stage) -> usize {
+async fn survives_kills(kind: Kind) -> usize {
     let mut tried = 0;
     let mut world = world(LEASE).await;
     // Every call of a clean run, in its order.
-    let clean = stage.scene(&world, "clean").await;
+    let clean = Scene::new(&world, kind, "clean").await.change(&world, 0).await;
     world.function.restart();
     world.proxy.clear();
     world.invoke(&clean.input).await.expect("an answer");
@@ -114,8 +114,9 @@ async fn survives_kills(stage: Stage) -> usize {
     for (position, operation) in calls.iter().enumerate() {
         let skip = calls.iter().take(position).filter(|earlier| *earlier == operation).count();
         for when in [When::Before, When::After] {
-            let case = format!("{}: killed at {operation} ({skip}), {when:?} it took effect", stage.remediation);
-            let scene = stage.scene(&world, &format!("killed-{tried}")).await;
+            let case = format!("{}: killed at {operation} ({skip}), {when:?} it took effect", kind.remediation);
+            let scene = Scene::new(&world, kind, &format!("killed-{tried}")).await;
+            let change = scene.change(&world, 0).await;
             world.function.restart();
             world.proxy.clear();
             world.proxy.disturb(operation, skip, 1, Fault::Timeout, when);
@@ -126,18 +127,18 @@ async fn survives_kills(stage: Stage) -> usize {
                     }
                     world.function.kill();
                 };
-                let (answer, ()) = tokio::join!(world.function.invoke(&scene.input), killed);
+                let (answer, ()) = tokio::join!(world.function.invoke(&change.input), killed);
                 answer.expect_err("it was killed");
             }
             world.proxy.calm();
             world.function.restart();
-            let outcome = deliver_until_answered(&world, &scene.input).await;
+            let outcome = deliver_until_answered(&world, &change.input).await;
             assert_eq!(outcome.status, Status::Reverted, "{case}: {}", outcome.reason);
             assert_eq!(world.account.in_words(&scene.group).await, scene.safe, "{case}");
-            let mutations = mutations(&world, stage.mutation);
+            let mutations = mutations(&world, kind.mutation);
             assert_eq!(
                 mutations,
-                usize::from(!(operation == stage.mutation && when == When::After)),
+                usize::from(!(operation == kind.mutation && when == When::After)),
                 "{case}: one change"
             );
             let news = told(&world).await;
@@ -148,7 +149,7 @@ async fn survives_kills(stage: Stage) -> usize {
             assert_eq!(news.len(), 1, "{case}: one outcome");
             let undone = world.invoke(&json!({"undo": outcome.id})).await.expect("an outcome").outcomes.remove(0);
             assert_eq!(undone.status, Status::Undone, "{case}: {}", undone.reason);
-            assert_eq!(world.account.in_words(&scene.group).await, scene.risky, "{case}: as it was found");
+            assert_eq!(world.account.in_words(&scene.group).await, change.risky, "{case}: as it was found");
             drop(told(&world).await);
             tried += 1;
         }
@@ -158,7 +159,7 @@ async fn survives_kills(stage: Stage) -> usize {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_function_killed_at_any_step_is_finished_by_the_next_delivery() {
-    let tried = futures_util::future::join_all(STAGES.into_iter().map(survives_kills));
+    let tried = futures_util::future::join_all(KINDS.into_iter().map(survives_kills));
     println!("{} kills tried", tried.await.into_iter().sum::<usize>());
 }
 

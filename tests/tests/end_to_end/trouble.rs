@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use rescind::Status;
 use rescind_tests::account::permission;
-use rescind_tests::{Fault, STAGES, Scene, Stage, When, World, cloudtrail};
+use rescind_tests::{Fault, KINDS, Kind, Scene, When, World, cloudtrail};
+use serde_json::Value;
 
 /// The calls of one remediation are shared out, to be disturbed side by side.
 const SHARES: usize = 4;
@@ -13,13 +14,13 @@ const AT_ONCE: usize = 12;
 
 /// Disturbs calls in each way, delivers, and delivers once more when the function failed. The change is taken back in the
 /// end, nothing else is touched, and there is one outcome.
-async fn survives(stage: Stage, share: usize) -> usize {
-    let remediation = stage.remediation;
+async fn survives(kind: Kind, share: usize) -> usize {
     // A claim that could not be given up is free again before the next delivery.
     let lease = ("RESCIND_LEASE_MS".to_owned(), "200".to_owned());
     let mut world = World::with_environment("enforce", [lease]).await;
+    let scene = Scene::new(&world, kind, "disturbed").await;
     // Every call of a clean run, in its order.
-    let clean = stage.scene(&world, "clean").await;
+    let clean = scene.change(&world, 0).await;
     world.function.restart();
     world.proxy.clear();
     world.invoke(&clean.input).await.expect("an answer");
@@ -31,13 +32,13 @@ async fn survives(stage: Stage, share: usize) -> usize {
             for when in [When::Before, When::After] {
                 // Once: the SDK's own retry meets no more of it. Always: every retry does.
                 for times in [1, 100] {
-                    let case = format!("{remediation}: {operation} (after {skip}), {fault:?} {when:?}, {times} times");
-                    let scene = stage.scene(&world, &format!("disturbed-{tried}")).await;
+                    tried += 1;
+                    let change = scene.change(&world, tried).await;
                     // A new process remembers no tags, so that they are read each time.
                     world.function.restart();
                     world.proxy.disturb(operation, skip, times, fault, when);
-                    recovers(&world, &scene, &case).await;
-                    tried += 1;
+                    let case = format!("{operation} (after {skip}), {fault:?} {when:?}, {times} times");
+                    recovers(&world, &scene, &change.input, &format!("{}: {case}", kind.remediation)).await;
                 }
             }
         }
@@ -45,15 +46,15 @@ async fn survives(stage: Stage, share: usize) -> usize {
     tried
 }
 
-async fn recovers(world: &World, scene: &Scene, case: &str) {
-    let first = world.invoke(&scene.input).await;
+async fn recovers(world: &World, scene: &Scene, input: &Value, case: &str) {
+    let first = world.invoke(input).await;
     world.proxy.calm();
     let last = match first {
         Ok(answer) => answer,
         Err(error) => {
             assert!(error.error_type.starts_with("Rescind."), "{case}: {error:?}");
             tokio::time::sleep(Duration::from_millis(250)).await;
-            let second = world.invoke(&scene.input).await;
+            let second = world.invoke(input).await;
             second.unwrap_or_else(|error| panic!("{case}: the next delivery fails, too: {error:?}"))
         }
     };
@@ -66,10 +67,10 @@ async fn recovers(world: &World, scene: &Scene, case: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_call_of_every_remediation_may_fail_in_every_way() {
     let gate = &tokio::sync::Semaphore::new(AT_ONCE);
-    let all = STAGES.into_iter().flat_map(|stage| (0..SHARES).map(move |share| (stage, share)));
-    let tried = futures_util::future::join_all(all.map(|(stage, share)| async move {
+    let all = KINDS.into_iter().flat_map(|kind| (0..SHARES).map(move |share| (kind, share)));
+    let tried = futures_util::future::join_all(all.map(|(kind, share)| async move {
         let _turn = gate.acquire().await.expect("the gate stays open");
-        survives(stage, share).await
+        survives(kind, share).await
     }));
     println!("{} faults tried", tried.await.into_iter().sum::<usize>());
 }
