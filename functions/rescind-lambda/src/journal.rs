@@ -210,17 +210,9 @@ impl Journal {
         }
     }
 
-    /// Writes the steps that are about to be made and those made before, with their inverses, and how the resource stood
-    /// before the first of them.
-    pub(crate) async fn note_steps(
-        &self,
-        aws: &Aws,
-        held: &Held,
-        steps: &[Step],
-        before: &Facts,
-    ) -> Result<(), CallError> {
-        let values = [(":steps", json(&steps)), (":before", json(before))];
-        self.update(aws, held, "SET planned_steps = :steps, before_facts = :before", values).await
+    /// Writes the steps that are about to be made and those made before, with their inverses.
+    pub(crate) async fn note_steps(&self, aws: &Aws, held: &Held, steps: &[Step]) -> Result<(), CallError> {
+        self.update(aws, held, "SET planned_steps = :steps", [(":steps", json(&steps))]).await
     }
 
     /// Writes what became of it. The claim holds for as long as it takes to tell it; an outcome that need not be told is
@@ -484,7 +476,6 @@ fn held(id: &str, owner: String, item: &Item) -> Box<Held> {
         was_cut_off: previous.is_some() && previous != get_text(item, "ended_claim"),
         outcome: get_json(item, "outcome"),
         noted: get_json(item, "planned_steps").unwrap_or_default(),
-        before: get_json(item, "before_facts"),
     };
     Box::new(Held { id: id.to_owned(), owner, earlier, told: get_text(item, "told") })
 }

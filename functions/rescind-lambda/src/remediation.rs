@@ -76,7 +76,7 @@ pub trait Remediation: Send + Sync + 'static {
     /// What a signal says, as far as this remediation cares.
     type Target: Send + Sync;
     /// How a resource stands.
-    type State: Send + Sync;
+    type State: Send + Sync + Clone + PartialEq;
     /// The remediation's own settings.
     type Settings: Send + Sync;
     /// One offender: what a plan is made of.
@@ -122,6 +122,9 @@ pub trait Remediation: Send + Sync + 'static {
 
     /// What is known of the state, piece by piece, for comparing two moments.
     fn facts(&self, state: &Self::State) -> Facts;
+
+    /// The state that a call of a plan, or of an inverse, makes of another: the same, when nothing is left for it to do.
+    fn applied(&self, state: &Self::State, call: &Call) -> Self::State;
 
     /// What an offender is, without ids and descriptions: the same for the same change made again, and the piece's name
     /// among the facts.

@@ -61,16 +61,14 @@ pub struct Earlier {
     pub outcome: Option<Outcome>,
     /// The steps that the last one that noted any was about to make, and those made before it.
     pub noted: Vec<Step>,
-    /// How the resource stood before the first of them.
-    pub before: Option<Facts>,
 }
 
 impl Earlier {
     /// The steps that earlier deliveries made, as `done`: those that AWS accepted, and those of which nobody could say
-    /// whether it did, but which need not be made any more, since they are not in the plan for what is there now.
+    /// whether it did, but which have nothing left to do, as `is_made` tells by what is there now.
     ///
     /// `told` are the steps that the event itself tells, for a delivery that was cut off with nothing noted.
-    pub fn steps_made(&self, told: &[Step], plan: &[Step]) -> Vec<Step> {
+    pub fn steps_made(&self, told: &[Step], is_made: impl Fn(&Step) -> bool) -> Vec<Step> {
         let ended =
             self.outcome.iter().flat_map(|outcome| &outcome.steps).filter(|step| step.state != StepState::Planned);
         let mut known: Vec<Step> = ended.cloned().collect();
@@ -84,7 +82,7 @@ impl Earlier {
         }
         known.retain(|step| match step.state {
             StepState::Done => true,
-            StepState::Unknown => !is_known(plan, step),
+            StepState::Unknown => is_made(step),
             StepState::Planned | StepState::Gone | StepState::Failed => false,
         });
         known.into_iter().map(|step| Step { state: StepState::Done, ..step }).collect()

@@ -7,6 +7,7 @@ use aws_sdk_ec2::types::{
     Tag, TagSpecification, UserIdGroupPair,
 };
 use rescind::Call;
+use rescind::signal::{field, items, text};
 use rescind_lambda::{CallError, CallFailure, Scope};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -282,6 +283,46 @@ fn permission(rule: &Rule) -> Permission {
         }),
     }
     permission
+}
+
+/// What a call of this module makes of a group's rules. Rules that are new have no id yet.
+pub fn applied(rules: &[Rule], call: &Call) -> Vec<Rule> {
+    let named = &call.parameters;
+    let is_egress = [action::REVOKE_EGRESS, action::AUTHORIZE_EGRESS].contains(&call.call.as_str());
+    let alike = Rule::from_request(named).into_iter().flatten().map(|rule| Rule { is_egress, ..rule });
+    let mut rules = rules.to_vec();
+    match call.call.as_str() {
+        action::REVOKE_INGRESS | action::REVOKE_EGRESS => {
+            let alike: Vec<Rule> = alike.collect();
+            let ids = items(field(named, "securityGroupRuleIds"));
+            let is_meant = |rule: &Rule| ids.iter().any(|id| id.as_str() == Some(&rule.id));
+            rules.retain(|rule| !is_meant(rule) && !alike.iter().any(|one| one.is_same_as(rule)));
+        }
+        action::AUTHORIZE_INGRESS | action::AUTHORIZE_EGRESS => {
+            let tags = items(field(named, "tagSpecifications")).into_iter().flat_map(|one| items(field(one, "tags")));
+            let tag = |tag| Some((text(tag, "key")?.to_owned(), text(tag, "value").unwrap_or_default().to_owned()));
+            let tags: Vec<(String, String)> = tags.filter_map(tag).collect();
+            for rule in alike {
+                if !rules.iter().any(|one| one.is_same_as(&rule)) {
+                    rules.push(Rule { tags: tags.clone(), ..rule });
+                }
+            }
+        }
+        action::MODIFY_RULES => {
+            for update in items(field(named, "securityGroupRules")) {
+                let to = field(update, "securityGroupRule").and_then(Rule::from_rule_set);
+                let rule = rules.iter_mut().find(|rule| text(update, "securityGroupRuleId") == Some(&rule.id));
+                if let (Some(rule), Some(to)) = (rule, to)
+                    && !to.reads_as(rule)
+                {
+                    let Rule { id, is_egress, tags, .. } = rule.clone();
+                    *rule = Rule { id, is_egress, tags, ..to };
+                }
+            }
+        }
+        _ => {}
+    }
+    rules
 }
 
 /// Makes one of the changing calls of this module.

@@ -120,6 +120,10 @@ impl Remediation for OpenSecurityGroupIngress {
         state.facts()
     }
 
+    fn applied(&self, state: &State, call: &Call) -> State {
+        state.after(call)
+    }
+
     fn fingerprint(&self, offender: &Offence) -> String {
         offender.rule.permits()
     }

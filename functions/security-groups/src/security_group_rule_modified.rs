@@ -112,6 +112,10 @@ impl Remediation for SecurityGroupRuleModified {
         state.facts()
     }
 
+    fn applied(&self, state: &State, call: &Call) -> State {
+        state.after(call)
+    }
+
     fn fingerprint(&self, modified: &Modified) -> String {
         modified.now.permits()
     }

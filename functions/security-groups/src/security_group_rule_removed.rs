@@ -114,6 +114,10 @@ impl Remediation for SecurityGroupRuleRemoved {
         state.facts()
     }
 
+    fn applied(&self, state: &State, call: &Call) -> State {
+        state.after(call)
+    }
+
     fn fingerprint(&self, removed: &Rule) -> String {
         removed.permits()
     }

@@ -1,9 +1,10 @@
 //! How a group stands, and how it stood: what the remediations of this function judge.
 
-use rescind::Resource;
 use rescind::journal::Facts;
+use rescind::{Call, Resource};
 use rescind_lambda::{CallError, Scope};
 
+use crate::calls;
 use crate::earlier::Earlier;
 use crate::ec2::{self, GroupRef, SecurityGroup};
 use crate::exposure::PrefixLists;
@@ -62,6 +63,14 @@ impl State {
             earlier: Earlier::NotAsked,
             is_from_event: true,
         })
+    }
+
+    /// What a call makes of this.
+    #[must_use]
+    pub fn after(&self, call: &Call) -> Self {
+        let group = self.group.clone();
+        let group = group.map(|group| SecurityGroup { rules: calls::applied(&group.rules, call), ..group });
+        Self { group, ..self.clone() }
     }
 
     /// The group's rules.

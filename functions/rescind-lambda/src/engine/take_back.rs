@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rescind::guard::{self, Permission, Question};
-use rescind::journal::Revert;
+use rescind::journal::{Facts, Revert};
 use rescind::plan::StepState;
 use rescind::settings::Mode;
 use rescind::verdict::Assessment;
@@ -42,7 +42,9 @@ impl Engine {
         if is_fresh && !self.environment.from_event_alone {
             // "Gone already" may be "not to be seen yet".
             for wait in LOOKS.iter().take(3) {
-                if !matches!(assessment, Assessment::AlreadySafe { .. }) || !work.made_before(&state, &[]).is_empty() {
+                if !matches!(assessment, Assessment::AlreadySafe { .. })
+                    || !work.made_before(&state, &assessment).is_empty()
+                {
                     break;
                 }
                 tokio::time::sleep(*wait).await;
@@ -53,14 +55,18 @@ impl Engine {
                 assessment = work.assess(&state);
             }
         }
+        outcome.steps = work.made_before(&state, &assessment);
         match assessment {
-            Assessment::Harmless { reason } => outcome.concluded(Verdict::Harmless, Status::Ignored, &reason),
-            Assessment::AlreadySafe { reason } => {
-                outcome.steps = work.made_before(&state, &[]);
-                if outcome.steps.is_empty() {
-                    return outcome.concluded(Verdict::Risky, Status::AlreadySafe, &reason);
-                }
-                work.take_over(&state, &outcome, ending);
+            Assessment::Harmless { reason } if outcome.steps.is_empty() => {
+                outcome.concluded(Verdict::Harmless, Status::Ignored, &reason)
+            }
+            Assessment::AlreadySafe { reason } if outcome.steps.is_empty() => {
+                outcome.concluded(Verdict::Risky, Status::AlreadySafe, &reason)
+            }
+            // Where the signal does not tell what was changed, a resource that is closed by now looks harmless.
+            Assessment::Harmless { reason } | Assessment::AlreadySafe { reason } => {
+                ending.before = Some(work.facts_before(&state, &outcome.steps));
+                ending.after = Some(work.remediation.facts(&state));
                 let text = format!("{reason}: an earlier delivery was cut off or failed after it had asked for that");
                 outcome.concluded(Verdict::Risky, Status::Reverted, &text)
             }
@@ -121,7 +127,7 @@ impl Engine {
         };
         match (permission, work.cause) {
             (Permission::ShowOnly, _) => {
-                outcome.steps = plan.steps;
+                outcome.steps.extend(plan.steps);
                 let alone = if self.environment.from_event_alone {
                     "; judged by the event alone, nothing was read"
                 } else {
@@ -130,19 +136,18 @@ impl Engine {
                 outcome.concluded(Verdict::Risky, Status::WouldRevert, &format!("{reason}{alone}"))
             }
             (Permission::Ask, _) => {
-                outcome.steps = plan.steps;
+                outcome.steps.extend(plan.steps);
                 outcome.concluded(Verdict::Risky, Status::AwaitingApproval, &reason)
             }
-            (_, Cause::Approval(planned)) if !is_same_plan(planned, &plan.steps) => {
-                outcome.steps = plan.steps;
+            (_, Cause::Approval(told)) if !is_same_plan(&planned(told), &plan.steps) => {
+                outcome.steps.extend(plan.steps);
                 let text = format!(
                     "{reason}; the resource has changed since the plan was made, so this one waits for an approval of its own"
                 );
                 outcome.concluded(Verdict::Risky, Status::AwaitingApproval, &text)
             }
             _ => {
-                ending.before = Some(work.remediation.facts(state));
-                outcome.steps = work.made_before(state, &plan.steps);
+                ending.before = Some(work.facts_before(state, &outcome.steps));
                 let outcome = self.act(work, state, plan, &reason, outcome, ending).await;
                 if outcome.status == Status::Reverted {
                     self.remember_revert(work, &outcome.id, work.fingerprints(&to_take_back)).await;
@@ -168,13 +173,13 @@ impl Engine {
         let failed = |outcome: Outcome, what: &CallError| {
             outcome.concluded(Verdict::Risky, Status::Failed, &format!("{reason}; nothing was changed: {what}"))
         };
-        work.take_over(state, &outcome, ending);
+        // Should there be no read-back, this is how it stands after the steps that were made before.
+        ending.after = (!outcome.steps.is_empty()).then(|| work.remediation.facts(state));
         if let Some((journal, held)) = self.journal.as_ref().zip(work.held.as_deref())
             && !work.is_told_by_the_event(state, &plan, &outcome)
         {
             let steps: Vec<Step> = outcome.steps.iter().chain(&plan.steps).cloned().collect();
-            let before = ending.before.clone().unwrap_or_default();
-            if let Err(problem) = journal.note_steps(&self.aws, held, &steps, &before).await {
+            if let Err(problem) = journal.note_steps(&self.aws, held, &steps).await {
                 return failed(outcome, &problem);
             }
         }
@@ -367,27 +372,21 @@ impl<R: Remediation> Work<'_, R> {
         offenders.iter().map(|offender| self.remediation.fingerprint(offender)).collect()
     }
 
-    /// The steps that earlier deliveries made, given the plan for what is there now. Where nothing may be changed, none
-    /// were.
-    fn made_before(&self, live: &R::State, plan: &[Step]) -> Vec<Step> {
+    /// The steps that earlier deliveries made. What they did not note, they made only if the event tells of a risk, and
+    /// where changes may be made.
+    fn made_before(&self, live: &R::State, assessment: &Assessment<R::Offender>) -> Vec<Step> {
+        let Some(held) = &self.held else { return Vec::new() };
         let may_act = self.wanted.common.mode == Mode::Enforce || matches!(self.cause, Cause::Approval(_));
-        match &self.held {
-            Some(held) if may_act => {
-                let told = if held.earlier.was_cut_off { self.plan_of_event(live).steps } else { Vec::new() };
-                held.earlier.steps_made(&told, plan)
-            }
-            _ => Vec::new(),
-        }
+        let is_risk = !matches!(assessment, Assessment::Harmless { .. });
+        let is_told = held.earlier.was_cut_off && may_act && is_risk;
+        let told = if is_told { self.plan_of_event(live).steps } else { Vec::new() };
+        held.earlier.steps_made(&told, |step| self.remediation.applied(live, &step.call) == *live)
     }
 
-    /// Where earlier deliveries have made steps, the resource was first found as they found it.
-    fn take_over(&self, state: &R::State, outcome: &Outcome, ending: &mut Ending) {
-        if outcome.steps.is_empty() {
-            return;
-        }
-        let earlier = self.held.as_ref().and_then(|held| held.earlier.before.clone());
-        ending.before = earlier.or_else(|| ending.before.take());
-        ending.after = Some(self.remediation.facts(state));
+    /// How the resource stood before these steps were made.
+    fn facts_before(&self, live: &R::State, made: &[Step]) -> Facts {
+        let undone = |state: R::State, step: &Step| self.remediation.applied(&state, &step.inverse);
+        self.remediation.facts(&made.iter().rev().fold(live.clone(), undone))
     }
 
     /// Whether the event alone tells all that an undo needs, should this delivery be cut off: a single step, and its
@@ -396,6 +395,11 @@ impl<R: Remediation> Work<'_, R> {
         let is_first = outcome.steps.is_empty() && matches!(self.cause, Cause::Signal);
         is_first && plan.steps.len() == 1 && is_same_plan(&self.plan_of_event(live).steps, &plan.steps)
     }
+}
+
+/// The steps that are still to be made.
+fn planned(steps: &[Step]) -> Vec<Step> {
+    steps.iter().filter(|step| step.state == StepState::Planned).cloned().collect()
 }
 
 /// Whether two plans make the same calls and are undone by the same ones.

@@ -5,12 +5,11 @@ use std::time::Instant;
 use rescind::journal::{Facts, Phase, difference};
 use rescind::plan::StepState;
 use rescind::settings::Mode;
-use rescind::{Call, Delivery, Outcome, Resource, Status, Step, Verdict};
+use rescind::{Delivery, Outcome, Resource, Status, Step, Verdict};
 
 use super::{ANYBODY, Cause, Conclusion, Engine, busy, repeat_key};
-use crate::aws::CallError;
 use crate::clock;
-use crate::journal::{Claim, Ending, Entry, Journal, LeftAlone};
+use crate::journal::{Claim, Ending, Entry, Held, Journal, LeftAlone};
 use crate::remediation::{AnyRemediation, Heard, Remediation};
 
 /// What is to be undone.
@@ -21,6 +20,14 @@ pub struct Undoing {
     before: Option<Facts>,
     after: Option<Facts>,
     force: bool,
+}
+
+/// What an undo starts from.
+struct Found<'a, R: Remediation> {
+    resource: &'a Resource,
+    target: &'a R::Target,
+    state: R::State,
+    held: &'a Held,
 }
 
 impl Engine {
@@ -117,7 +124,10 @@ impl Engine {
             Err(problem) => return failed(outcome, &problem.to_string()),
         };
         let outcome = match state {
-            Ok(state) => self.undo_from(remediation, undoing, &resource, &target, &state, outcome).await,
+            Ok(state) => {
+                let found = Found { resource: &resource, target: &target, state, held: &held };
+                self.undo_from(remediation, undoing, &found, outcome).await
+            }
             Err(problem) => {
                 outcome.concluded(Verdict::NotApplicable, Status::Failed, &format!("not undone: {problem}"))
             }
@@ -129,19 +139,21 @@ impl Engine {
         &self,
         remediation: &R,
         undoing: &Undoing,
-        resource: &Resource,
-        target: &R::Target,
-        state: &R::State,
+        found: &Found<'_, R>,
         mut outcome: Outcome,
     ) -> Outcome {
         let original = &undoing.original;
         let failed = |outcome: Outcome, problem: &str| {
             outcome.concluded(Verdict::NotApplicable, Status::Failed, &format!("not undone: {problem}"))
         };
+        let Found { resource, target, state, held } = found;
         let now = remediation.facts(state);
         let is_back = undoing.before.as_ref().is_some_and(|before| difference(before, &now).is_none());
+        // What has changed since an earlier request was cut off among its calls, may be its own doing.
+        let is_begun = !held.earlier.noted.is_empty();
         if !undoing.force
             && !is_back
+            && !is_begun
             && let Some(after) = &undoing.after
             && let Some(how) = difference(after, &now)
         {
@@ -155,10 +167,16 @@ impl Engine {
             Ok(scope) => scope,
             Err(problem) => return failed(outcome, &problem.to_string()),
         };
-        let made = original.steps.iter().rev().filter(|step| step.state == StepState::Done);
+        let made: Vec<&Step> = original.steps.iter().rev().filter(|step| step.state == StepState::Done).collect();
+        let steps: Vec<Step> = made.iter().map(|step| inverted(step, StepState::Planned)).collect();
+        if let Some(journal) = self.journal.as_ref().filter(|_| !is_back && !is_begun)
+            && let Err(problem) = journal.note_steps(&self.aws, held, &steps).await
+        {
+            return failed(outcome, &problem.to_string());
+        }
         for step in made {
             let result = if is_back { Ok(()) } else { remediation.make(&scope, &step.inverse).await };
-            outcome.steps.push(inverted(step, &result));
+            outcome.steps.push(inverted(step, if result.is_ok() { StepState::Done } else { StepState::Failed }));
             if let Err(problem) = result {
                 return failed(outcome, &problem.to_string());
             }
@@ -204,10 +222,8 @@ impl Undoing {
 }
 
 /// The step that undoes a step.
-fn inverted(step: &Step, result: &Result<(), CallError>) -> Step {
-    let back: Call = step.call.clone();
-    let state = if result.is_ok() { StepState::Done } else { StepState::Failed };
-    Step { call: step.inverse.clone(), inverse: back, state }
+fn inverted(step: &Step, state: StepState) -> Step {
+    Step { call: step.inverse.clone(), inverse: step.call.clone(), state }
 }
 
 fn delivery_of(entry: &Entry, id: &str) -> Result<Delivery, String> {
