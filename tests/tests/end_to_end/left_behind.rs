@@ -152,6 +152,64 @@ async fn undo_brings_back_what_was_taken_back_before_a_kill_between_two_steps() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_step_that_is_still_to_be_made_is_not_told_as_made() {
+    let mut world = world("enforce", 1000).await;
+    let group = world.account.group("web", None).await;
+    let made = world.account.authorize(&group, &[ssh()]).await;
+    // The event does not tell the tag, so its plan is another one.
+    world.account.tag(id(&made[0]), "ticket", "OPS-1").await;
+    let event = cloudtrail::authorized(&world.account.id, &world.alice(), &group, &made);
+    let input = world.route(&event).await.remove(0).input;
+    kill_at(&mut world, &input, "UpdateItem", 0, When::After).await;
+    tokio::time::sleep(Duration::from_millis(1200)).await;
+    let outcome = world.invoke(&input).await.expect("an answer").outcomes.remove(0);
+    assert_eq!((outcome.status, outcome.steps.len()), (Status::Reverted, 1), "{:?}", outcome.steps);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_taken_back_on_aws_configs_word_before_a_kill_can_be_undone() {
+    let mut world = world("enforce", 1000).await;
+    let group = world.account.group("web", None).await;
+    let rules = world.account.authorize(&group, &[ssh()]).await;
+    let opened = permits(&world, &group).await;
+    let item = cloudtrail::configuration_item(&world.account.id, &group, &rules, rescind_tests::now(), false);
+    let input = world.route(&item).await.remove(0).input;
+    kill_at(&mut world, &input, "RevokeSecurityGroupIngress", 0, When::After).await;
+    tokio::time::sleep(Duration::from_millis(1200)).await;
+    let outcome = world.invoke(&input).await.expect("an answer").outcomes.remove(0);
+    assert_eq!(outcome.status, Status::Reverted, "{}", outcome.reason);
+    let undone = ask(&world, json!({"undo": outcome.id})).await.expect("an outcome");
+    assert_eq!(permits(&world, &group).await, opened, "{}", undone.reason);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_others_do_between_a_kill_and_the_next_delivery_does_not_stand_in_the_way_of_an_undo() {
+    let mut world = world("enforce", 1000).await;
+    let (group, mut opened, input) = two_rules_with_tags(&world).await;
+    kill_at(&mut world, &input, "RevokeSecurityGroupIngress", 1, When::Before).await;
+    world.account.authorize(&group, &[permission("tcp", 443, 443, "10.0.0.0/8")]).await;
+    opened.extend(permits(&world, &group).await.into_iter().filter(|rule| rule.contains("443")));
+    opened.sort();
+    tokio::time::sleep(Duration::from_millis(1200)).await;
+    let outcome = world.invoke(&input).await.expect("an answer").outcomes.remove(0);
+    assert_eq!(outcome.status, Status::Reverted, "{}", outcome.reason);
+    let undone = ask(&world, json!({"undo": outcome.id})).await.expect("an outcome");
+    assert_eq!((undone.status, permits(&world, &group).await), (Status::Undone, opened), "{}", undone.reason);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_undo_that_was_cut_off_between_two_steps_is_finished_when_asked_for_again() {
+    let mut world = world("enforce", 1000).await;
+    let (group, opened, input) = two_rules_with_tags(&world).await;
+    let outcome = world.invoke(&input).await.expect("an answer").outcomes.remove(0);
+    let undo = json!({"undo": outcome.id});
+    kill_at(&mut world, &undo, "AuthorizeSecurityGroupIngress", 1, When::Before).await;
+    tokio::time::sleep(Duration::from_millis(1200)).await;
+    let undone = ask(&world, undo).await.expect("an outcome");
+    assert_eq!((undone.status, permits(&world, &group).await), (Status::Undone, opened), "{}", undone.reason);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_plan_still_waits_after_an_approval_that_failed() {
     let world = world("approve", 200).await;
     let group = world.account.group("web", None).await;
