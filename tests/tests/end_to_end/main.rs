@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod left_behind;
+mod model;
 mod once;
 mod open_security_group_ingress;
 mod patterns;
