@@ -129,10 +129,10 @@ impl Stage {
     async fn begin(&mut self) {
         self.cases += 1;
         self.world.proxy.clear();
-        self.story.clear();
         if !self.is_enforced {
             self.switch().await;
         }
+        self.story.clear();
         self.group = self.world.account.group(&format!("model-{}", self.cases), Some(&self.vpc)).await;
         self.rules = self.live().await;
         self.changes.clear();
@@ -233,7 +233,8 @@ impl Stage {
         self.rules.retain(|other| *other != rule);
     }
 
-    /// An event is on its way. It is a minute old: that a rule is not to be seen means that it is gone.
+    /// An event is on its way. It is a minute old: that a rule is not to be seen means that it is gone, and what AWS
+    /// Config has recorded in this sequence is no earlier state.
     async fn hear(&mut self, mut event: Value, told: Option<Vec<(String, &'static Opening)>>) {
         let time = Value::from((now() - TimeDelta::minutes(1)).to_rfc3339());
         if told.is_some() {
