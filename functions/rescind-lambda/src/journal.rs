@@ -1,7 +1,11 @@
 //! The journal: a DynamoDB table with one item for each outcome id. It is what makes a remediation happen once.
 //!
-//! A claim is a conditional write with a lease, after the Amazon DynamoDB developer guide, *Condition expressions*. An
-//! item also says, for each principal and resource, what was taken back of late, so that a fight is noticed.
+//! A claim is a conditional write with a lease, after the Amazon DynamoDB developer guide, *Condition expressions*. The
+//! table also has items that say what was taken back of late, and what is left alone: `history`.
+
+mod history;
+
+pub(crate) use history::{History, LeftAlone};
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -10,7 +14,7 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 use chrono::{DateTime, TimeDelta, Utc};
-use rescind::journal::{Earlier, Facts, MOST_REVERTS, Phase, Revert};
+use rescind::journal::{Earlier, Facts, Phase};
 use rescind::{Outcome, Step};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -24,8 +28,6 @@ const KEPT: TimeDelta = TimeDelta::days(400);
 const APPROVABLE: TimeDelta = TimeDelta::hours(24);
 /// The largest event that is kept: an item may hold 400 KB.
 const LARGEST_EVENT: usize = 250_000;
-/// Reverts that are remembered for one principal and resource; beyond it, the older half is forgotten.
-const REMEMBERED: usize = 2 * MOST_REVERTS;
 
 const GET: &str = "dynamodb:GetItem";
 const UPDATE: &str = "dynamodb:UpdateItem";
@@ -91,47 +93,6 @@ pub(crate) struct Ending {
     pub(crate) after: Option<Facts>,
     /// An approved plan could not be carried out: it waits for a person as before.
     pub(crate) still_awaits: bool,
-}
-
-/// What the journal knows of a principal's changes of a resource.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct History {
-    /// What was taken back.
-    pub(crate) reverts: Vec<Revert>,
-    /// What is left alone, whoever made it, and why.
-    pub(crate) left_alone: Vec<(String, LeftAlone)>,
-}
-
-/// Why a change is left alone when a service reports it that only looks at the state, and does not tell who made it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum LeftAlone {
-    /// A person put it back with `undo`.
-    Undone,
-    /// A principal made it that the owner exempts.
-    Exempt,
-    /// Rescind stands back from a fight over it.
-    StoodBack,
-}
-
-impl LeftAlone {
-    const ALL: [Self; 3] = [Self::Undone, Self::Exempt, Self::StoodBack];
-
-    fn attribute(self) -> &'static str {
-        match self {
-            Self::Undone => "undone",
-            Self::Exempt => "exempt",
-            Self::StoodBack => "stood_back",
-        }
-    }
-
-    /// For a sentence.
-    pub(crate) fn in_words(self) -> &'static str {
-        match self {
-            Self::Undone => "a person put it back with `undo`",
-            Self::Exempt => "a principal made it that `rescind:exempt-principals` covers",
-            Self::StoodBack => "Rescind stands back from a fight over it",
-        }
-    }
 }
 
 impl Journal {
@@ -320,115 +281,6 @@ impl Journal {
     /// Reads an entry.
     pub(crate) async fn load(&self, aws: &Aws, id: &str) -> Result<Option<Entry>, CallError> {
         Ok(self.get(aws, id).await?.map(|item| entry(&item)))
-    }
-
-    /// What was taken back of late, by `key`: principal and resource.
-    pub(crate) async fn history(&self, aws: &Aws, key: &str) -> Result<History, CallError> {
-        let item = self.get(aws, key).await?.unwrap_or_default();
-        let list = |name: &str| match item.get(name) {
-            Some(AttributeValue::L(list)) => list.iter().filter_map(|value| value.as_s().ok().cloned()).collect(),
-            _ => Vec::new(),
-        };
-        let reverts = list("reverts").iter().filter_map(|text| serde_json::from_str(text).ok()).collect();
-        let left = LeftAlone::ALL.into_iter().flat_map(|why| {
-            let changes = item.get(why.attribute()).and_then(|set| set.as_ss().ok()).cloned().unwrap_or_default();
-            changes.into_iter().map(move |change| (change, why))
-        });
-        Ok(History { reverts, left_alone: left.collect() })
-    }
-
-    /// Remembers a revert.
-    pub(crate) async fn remember_revert(
-        &self,
-        aws: &Aws,
-        key: &str,
-        known: &History,
-        revert: &Revert,
-    ) -> Result<(), CallError> {
-        if known.reverts.len() >= REMEMBERED {
-            let kept: Vec<AttributeValue> =
-                known.reverts.iter().skip(REMEMBERED / 2).chain([revert]).map(json).collect();
-            return self.remember(aws, key, "SET reverts = :list, expires = :expires", kept).await;
-        }
-        let append = "SET reverts = list_append(if_not_exists(reverts, :empty), :list), expires = :expires";
-        self.remember(aws, key, append, vec![json(revert)]).await
-    }
-
-    /// Remembers that changes are left alone.
-    pub(crate) async fn leave_alone(
-        &self,
-        aws: &Aws,
-        key: &str,
-        why: LeftAlone,
-        changes: &[String],
-    ) -> Result<(), CallError> {
-        if changes.is_empty() {
-            return Ok(());
-        }
-        let update = self
-            .client(aws)
-            .await
-            .update_item()
-            .table_name(&self.table)
-            .key("id", text(key))
-            .update_expression(format!("SET expires = :expires ADD {} :changes", why.attribute()))
-            .expression_attribute_values(":changes", AttributeValue::Ss(changes.to_vec()))
-            .expression_attribute_values(":expires", number((clock::now() + KEPT).timestamp()));
-        update.send().await.map(drop).map_err(|error| CallError::from_sdk(UPDATE, &error))
-    }
-
-    async fn remember(
-        &self,
-        aws: &Aws,
-        key: &str,
-        expression: &str,
-        list: Vec<AttributeValue>,
-    ) -> Result<(), CallError> {
-        let mut update = self
-            .client(aws)
-            .await
-            .update_item()
-            .table_name(&self.table)
-            .key("id", text(key))
-            .update_expression(expression)
-            .expression_attribute_values(":list", AttributeValue::L(list))
-            .expression_attribute_values(":expires", number((clock::now() + KEPT).timestamp()));
-        if expression.contains(":empty") {
-            update = update.expression_attribute_values(":empty", AttributeValue::L(Vec::new()));
-        }
-        update.send().await.map(drop).map_err(|error| CallError::from_sdk(UPDATE, &error))
-    }
-
-    /// Whether `outcome` is the first within `within` in which Rescind stands back for `key`, so that it is told only once.
-    pub(crate) async fn begins_to_stand_back(
-        &self,
-        aws: &Aws,
-        key: &str,
-        outcome: &str,
-        within: TimeDelta,
-    ) -> Result<bool, CallError> {
-        let now = clock::now();
-        let update = self
-            .client(aws)
-            .await
-            .update_item()
-            .table_name(&self.table)
-            .key("id", text(key))
-            .update_expression("SET standing_back_until = :until, standing_back_in = :outcome, expires = :expires")
-            .condition_expression(
-                "attribute_not_exists(standing_back_until) OR standing_back_until < :now OR standing_back_in = :outcome",
-            )
-            .expression_attribute_values(":outcome", text(outcome))
-            .expression_attribute_values(":expires", number((now + KEPT).timestamp()))
-            .expression_attribute_values(":until", number((now + within).timestamp_millis()))
-            .expression_attribute_values(":now", number(now.timestamp_millis()));
-        match update.send().await {
-            Ok(_) => Ok(true),
-            Err(error) => {
-                let error = CallError::from_sdk(UPDATE, &error);
-                if is_taken_over(&error) { Ok(false) } else { Err(error) }
-            }
-        }
     }
 }
 
