@@ -42,9 +42,7 @@ impl Engine {
         if is_fresh && !self.environment.from_event_alone {
             // "Gone already" may be "not to be seen yet".
             for wait in LOOKS.iter().take(3) {
-                if !matches!(assessment, Assessment::AlreadySafe { .. })
-                    || !work.made_before(&state, &assessment).is_empty()
-                {
+                if !matches!(assessment, Assessment::AlreadySafe { .. }) || !work.made_before(&state, true).is_empty() {
                     break;
                 }
                 tokio::time::sleep(*wait).await;
@@ -55,7 +53,7 @@ impl Engine {
                 assessment = work.assess(&state);
             }
         }
-        outcome.steps = work.made_before(&state, &assessment);
+        outcome.steps = work.made_before(&state, !matches!(assessment, Assessment::Harmless { .. }));
         match assessment {
             Assessment::Harmless { reason } if outcome.steps.is_empty() => {
                 outcome.concluded(Verdict::Harmless, Status::Ignored, &reason)
@@ -259,6 +257,11 @@ impl Engine {
                     for step in outcome.steps.iter_mut().filter(|step| step.state == StepState::Unknown) {
                         step.state = StepState::Done;
                     }
+                    if !outcome.steps.iter().any(|step| step.state == StepState::Done) {
+                        // What was read at first may be older than what another delivery did before it gave up.
+                        outcome.steps.extend(work.made_before(&state, true));
+                        ending.before = Some(work.facts_before(&state, &outcome.steps));
+                    }
                     if outcome.steps.iter().any(|step| step.state == StepState::Done) {
                         return outcome.concluded(Verdict::Risky, Status::Reverted, reason);
                     }
@@ -374,10 +377,9 @@ impl<R: Remediation> Work<'_, R> {
 
     /// The steps that earlier deliveries made. What they did not note, they made only if the event tells of a risk, and
     /// where changes may be made.
-    fn made_before(&self, live: &R::State, assessment: &Assessment<R::Offender>) -> Vec<Step> {
+    fn made_before(&self, live: &R::State, is_risk: bool) -> Vec<Step> {
         let Some(held) = &self.held else { return Vec::new() };
         let may_act = self.wanted.common.mode == Mode::Enforce || matches!(self.cause, Cause::Approval(_));
-        let is_risk = !matches!(assessment, Assessment::Harmless { .. });
         let is_told = held.earlier.was_cut_off && may_act && is_risk;
         let told = if is_told { self.plan_of_event(live).steps } else { Vec::new() };
         held.earlier.steps_made(&told, |step| self.remediation.applied(live, &step.call) == *live)
@@ -386,7 +388,8 @@ impl<R: Remediation> Work<'_, R> {
     /// How the resource stood before these steps were made.
     fn facts_before(&self, live: &R::State, made: &[Step]) -> Facts {
         let undone = |state: R::State, step: &Step| self.remediation.applied(&state, &step.inverse);
-        self.remediation.facts(&made.iter().rev().fold(live.clone(), undone))
+        let made = made.iter().rev().filter(|step| step.state == StepState::Done);
+        self.remediation.facts(&made.fold(live.clone(), undone))
     }
 
     /// Whether the event alone tells all that an undo needs, should this delivery be cut off: a single step, and its
