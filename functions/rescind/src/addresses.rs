@@ -63,10 +63,13 @@ impl Widest {
     /// Whether sources, none of which needs to be wide alone, together cover more public addresses than one that may
     /// stand. IPv4 and IPv6 are counted apart.
     pub fn is_exceeded_by_all(self, nets: &[IpNet]) -> bool {
-        let aggregated = IpNet::aggregate(&nets.to_vec());
-        let (v4, v6): (Vec<IpNet>, Vec<IpNet>) = aggregated.into_iter().partition(|net| matches!(net, IpNet::V4(_)));
-        count(&v4) > 1_u128 << (32 - u32::from(self.v4.min(32)))
-            || count(&v6) > 1_u128.checked_shl(128 - u32::from(self.v6.min(128))).unwrap_or(u128::MAX)
+        !Coverage::of(nets).fits_in(self.coverage())
+    }
+
+    /// What a source that may just stand covers, of each family.
+    pub fn coverage(self) -> Coverage {
+        let of = |bits: u8, length: u8| 1_u128.checked_shl(u32::from(bits.saturating_sub(length))).unwrap_or(u128::MAX);
+        Coverage { v4: of(32, self.v4), v6: of(128, self.v6) }
     }
 
     fn prefix_for(self, net: &IpNet) -> u8 {
@@ -77,9 +80,32 @@ impl Widest {
     }
 }
 
-/// How many public addresses ranges hold that do not overlap each other.
-fn count(disjoint: &[IpNet]) -> u128 {
-    disjoint.iter().fold(0, |sum, net| sum.saturating_add(public_size(net)))
+/// How many public addresses sources cover together. IPv4 and IPv6 are counted apart, since one has so many more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Coverage {
+    v4: u128,
+    v6: u128,
+}
+
+impl Coverage {
+    /// What these ranges cover; an address that is in two of them counts once.
+    pub fn of(nets: &[IpNet]) -> Self {
+        let aggregated = IpNet::aggregate(&nets.to_vec());
+        let (v4, v6): (Vec<IpNet>, Vec<IpNet>) = aggregated.into_iter().partition(|net| matches!(net, IpNet::V4(_)));
+        let count = |nets: &[IpNet]| nets.iter().fold(0, |sum: u128, net| sum.saturating_add(public_size(net)));
+        Self { v4: count(&v4), v6: count(&v6) }
+    }
+
+    /// Whether of no family more is covered than there.
+    pub fn fits_in(self, other: Self) -> bool {
+        self.v4 <= other.v4 && self.v6 <= other.v6
+    }
+
+    /// Of each family the larger one.
+    #[must_use]
+    pub fn or_larger(self, other: Self) -> Self {
+        Self { v4: self.v4.max(other.v4), v6: self.v6.max(other.v6) }
+    }
 }
 
 fn size(net: &IpNet) -> u128 {

@@ -65,6 +65,12 @@ impl Earlier {
         }
     }
 
+    /// Whether a rule has come since; `None` when that is not known.
+    pub fn is_new(&self, live: &Rule) -> Option<bool> {
+        let is_known = matches!(self, Self::Rules { .. });
+        is_known.then(|| !self.rules().iter().any(|rule| rule.is_same_as(live)))
+    }
+
     /// The rule that was removed: by its id, else the one that permitted the same.
     pub fn of_removed(&self, told: &Told) -> Option<&Rule> {
         let by_id = self.rules().iter().find(|rule| !rule.id.is_empty() && told.id.as_ref() == Some(&rule.id));

@@ -4,6 +4,8 @@
 //! sources of all rules for a port together cover that much. With a list, whatever is not inside it is forbidden.
 //! Another group is forbidden when it belongs to a stranger.
 
+mod together;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -119,6 +121,23 @@ pub struct Offence {
     pub opens: Vec<String>,
 }
 
+/// What a rule may be found forbidden for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Blame {
+    /// Nothing. It only counts when sources are put together.
+    Nothing,
+    /// What its own source is. It may have stood for long, so that sources are too wide together is not its doing.
+    Alone,
+    /// That, and what it adds to the sources of the others.
+    Full,
+}
+
+impl From<bool> for Blame {
+    fn from(is_suspect: bool) -> Self {
+        if is_suspect { Self::Full } else { Self::Nothing }
+    }
+}
+
 /// What [`judge`] finds.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Findings {
@@ -126,107 +145,89 @@ pub struct Findings {
     pub offences: Vec<Offence>,
     /// Prefix lists that would have to be read to be sure, and why they could not be.
     pub unread: Vec<(String, String)>,
+    /// Guarded things that too wide sources reach together without the offences, too: no rule is to blame for that.
+    pub too_wide_together: Vec<String>,
 }
 
 /// Finds the forbidden rules.
 ///
-/// `is_suspect` tells the rules that may be found forbidden: those of the change, or all of them. The others only count
-/// when sources are put together.
-pub fn judge(rules: &[Rule], is_suspect: impl Fn(&Rule) -> bool, policy: &Policy, lists: &PrefixLists) -> Findings {
-    let ingress: Vec<&Rule> = rules.iter().filter(|rule| !rule.is_egress).collect();
-    let protocols: BTreeSet<Protocol> = ingress.iter().map(|rule| rule.protocol).collect();
+/// `blame` tells what a rule may be found forbidden for: a boolean says whether it is one of the change. Of the rules that
+/// are only too wide together, those go that add to what the others cover, and as few as will do: with any one of them
+/// back, it would be too much again.
+pub fn judge<B: Into<Blame>>(
+    rules: &[Rule],
+    blame: impl Fn(&Rule) -> B,
+    policy: &Policy,
+    lists: &PrefixLists,
+) -> Findings {
+    let ingress: Vec<(&Rule, Blame)> =
+        rules.iter().filter(|rule| !rule.is_egress).map(|rule| (rule, blame(rule).into())).collect();
+    let protocols: BTreeSet<Protocol> = ingress.iter().map(|(rule, _)| rule.protocol).collect();
     let mut findings = Findings::default();
     let mut found: BTreeMap<usize, (Why, Vec<String>)> = BTreeMap::new();
-    for guarded in &policy.guarded {
-        for (protocol, first, last) in guarded.parts(&protocols) {
-            let mut left = Vec::new();
-            for (index, rule) in ingress.iter().enumerate() {
-                let Some(ports) = rule.overlap(protocol, first, last) else { continue };
-                match policy.forbids(&rule.source, lists) {
-                    Ok(Some(why)) if is_suspect(rule) => note(&mut found, index, why, protocol, ports),
-                    Ok(None) => left.push((index, ports)),
-                    Err(unread) if is_suspect(rule) && !findings.unread.contains(&unread) => {
-                        findings.unread.push(unread);
-                    }
-                    Ok(Some(_)) | Err(_) => {}
+    let mut left: Vec<Vec<Reach>> = Vec::new();
+    for (protocol, first, last) in policy.guarded.iter().flat_map(|guarded| guarded.parts(&protocols)) {
+        let mut part = Vec::new();
+        for (index, (rule, blame)) in ingress.iter().enumerate() {
+            let Some(ports) = rule.overlap(protocol, first, last) else { continue };
+            let reach = Reach { index, protocol, ports };
+            match policy.forbids(&rule.source, lists) {
+                Ok(Some(why)) if *blame != Blame::Nothing => note(&mut found, reach, why),
+                Ok(None) => part.push(reach),
+                Err(unread) if *blame != Blame::Nothing && !findings.unread.contains(&unread) => {
+                    findings.unread.push(unread);
                 }
-            }
-            if policy.allowed.is_none() {
-                for (index, ports) in together(&ingress, &left, &is_suspect, policy, lists) {
-                    note(&mut found, index, Why::Together, protocol, ports);
-                }
+                Ok(Some(_)) | Err(_) => {}
             }
         }
+        left.push(part);
+    }
+    if policy.allowed.is_none() {
+        let sources: Vec<together::Source> = ingress
+            .iter()
+            .map(|(rule, blame)| together::Source { nets: ranges(&rule.source, lists), may_go: *blame == Blame::Full })
+            .collect();
+        let too_wide = together::too_wide(&left, &sources, policy.widest);
+        for reach in too_wide.go {
+            note(&mut found, reach, Why::Together);
+        }
+        findings.too_wide_together = too_wide.stay.iter().map(Reach::to_string).collect();
     }
     for (index, (why, opens)) in found {
-        if let Some(rule) = ingress.get(index) {
+        if let Some((rule, _)) = ingress.get(index) {
             findings.offences.push(Offence { rule: (*rule).clone(), why, opens });
         }
     }
     findings
 }
 
-fn note(
-    found: &mut BTreeMap<usize, (Why, Vec<String>)>,
+/// The guarded ports of one protocol that a rule opens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Reach {
+    /// Of the rule, among those that are judged.
     index: usize,
-    why: Why,
     protocol: Protocol,
-    (first, last): (u16, u16),
-) {
-    let text = match protocol {
-        Protocol::Tcp | Protocol::Udp if first == last => format!("{protocol}/{first}"),
-        Protocol::Tcp | Protocol::Udp => format!("{protocol}/{first}-{last}"),
-        _ => protocol.to_string(),
-    };
-    let entry = found.entry(index).or_insert_with(|| (why, Vec::new()));
+    ports: (u16, u16),
+}
+
+impl fmt::Display for Reach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { protocol, ports: (first, last), .. } = self;
+        match protocol {
+            Protocol::Tcp | Protocol::Udp if first == last => write!(f, "{protocol}/{first}"),
+            Protocol::Tcp | Protocol::Udp => write!(f, "{protocol}/{first}-{last}"),
+            _ => write!(f, "{protocol}"),
+        }
+    }
+}
+
+fn note(found: &mut BTreeMap<usize, (Why, Vec<String>)>, reach: Reach, why: Why) {
+    let text = reach.to_string();
+    let entry = found.entry(reach.index).or_insert_with(|| (why, Vec::new()));
     entry.0 = entry.0.min(why);
     if !entry.1.contains(&text) {
         entry.1.push(text);
     }
-}
-
-/// The suspects among `candidates`, none of which is forbidden alone, that have to go so that the sources for each port
-/// do not cover too much together: the widest first, and no more than needed.
-fn together(
-    rules: &[&Rule],
-    candidates: &[(usize, (u16, u16))],
-    is_suspect: &impl Fn(&Rule) -> bool,
-    policy: &Policy,
-    lists: &PrefixLists,
-) -> Vec<(usize, (u16, u16))> {
-    let mut chosen: BTreeMap<usize, (u16, u16)> = BTreeMap::new();
-    // Between two neighbouring starts (or ends) of ranges every port is reached by the same rules.
-    let starts: BTreeSet<u16> =
-        candidates.iter().flat_map(|(_, (first, last))| [Some(*first), last.checked_add(1)]).flatten().collect();
-    for port in starts {
-        let mut here: Vec<(usize, (u16, u16), Vec<IpNet>)> = candidates
-            .iter()
-            .filter(|(index, (first, last))| (*first..=*last).contains(&port) && !chosen.contains_key(index))
-            .filter_map(|(index, ports)| Some((*index, *ports, ranges(&rules.get(*index)?.source, lists))))
-            .collect();
-        here.sort_by_key(|(index, _, nets)| (std::cmp::Reverse(widest_first(nets)), std::cmp::Reverse(*index)));
-        let covers_too_much = |here: &[(usize, (u16, u16), Vec<IpNet>)]| {
-            let nets: Vec<IpNet> = here.iter().flat_map(|(_, _, nets)| nets.iter().copied()).collect();
-            policy.widest.is_exceeded_by_all(&nets)
-        };
-        while covers_too_much(&here) {
-            let suspect = |(index, _, nets): &(usize, (u16, u16), Vec<IpNet>)| {
-                nets.iter().any(rescind::addresses::is_public) && rules.get(*index).is_some_and(|rule| is_suspect(rule))
-            };
-            let Some(position) = here.iter().position(suspect) else { break };
-            let (index, ports, _) = here.remove(position);
-            chosen.insert(index, ports);
-        }
-    }
-    chosen.into_iter().collect()
-}
-
-/// How much ranges cover, for sorting: the number of addresses of IPv4, and of IPv6 in its own much larger measure.
-fn widest_first(nets: &[IpNet]) -> u8 {
-    nets.iter()
-        .map(|net| 128_u8.saturating_sub(net.prefix_len().saturating_mul(128 / net.max_prefix_len())))
-        .max()
-        .unwrap_or(0)
 }
 
 fn ranges(source: &Source, lists: &PrefixLists) -> Vec<IpNet> {

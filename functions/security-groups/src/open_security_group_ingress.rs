@@ -5,6 +5,12 @@
 //! `AuthorizeSecurityGroupIngress` or `ModifySecurityGroupRules` made, or, when AWS Config reports the group, all of
 //! them. Other rules of the same call stay.
 //!
+//! Of sources that are too wide only together, those go that came last: of the call, or since AWS Config recorded the group
+//! before. What stood before stays, and is no failure however long it stands. Where nothing tells what is new (the first
+//! time that AWS Config records the group, or its history can't be read), nothing is revoked, and the outcome is
+//! `failed`: aloud, since nobody else may have judged it, and not again and again, since the next record has this one before
+//! it.
+//!
 //! ## Why it is risky
 //! Ports for administration are found and attacked within minutes of being reachable from the internet. Security Hub
 //! controls EC2.13, EC2.14, EC2.18 and EC2.19; MITRE ATT&CK T1190, T1562.007.
@@ -37,7 +43,7 @@ use rescind_lambda::{CallError, EARLIER_STATE_OPERATIONS, Heard, Operation, Reme
 
 use crate::calls;
 use crate::ec2::action;
-use crate::exposure::{Findings, Offence, Policy, Why, judge};
+use crate::exposure::{Blame, Findings, Offence, Policy, Why, judge};
 use crate::policy::{ALLOWED_CIDRS, PORTS, WIDEST_SOURCE};
 use crate::rule::Rule;
 use crate::state::State;
@@ -137,8 +143,14 @@ impl Remediation for OpenSecurityGroupIngress {
         let told = subject.target.rules();
         let group_name = subject.state.id().unwrap_or(&subject.resource.id);
         let live = subject.state.rules();
-        let is_changed = |rule: &Rule| told.is_none_or(|told| told.iter().any(|told| told.is(rule)));
-        let Findings { offences, unread } = judge(live, is_changed, &policy, &subject.state.lists);
+        let earlier = &subject.state.earlier;
+        let blame = |rule: &Rule| match told {
+            Some(told) => told.iter().any(|told| told.is(rule)).into(),
+            // The whole group is looked at. A rule that complied may not go for what has come since.
+            None if earlier.is_new(rule) == Some(true) => Blame::Full,
+            None => Blame::Alone,
+        };
+        let Findings { offences, unread, too_wide_together } = judge(live, blame, &policy, &subject.state.lists);
         if !offences.is_empty() {
             return Assessment::Risky {
                 reason: sentence(group_name, &offences, &policy),
@@ -149,6 +161,16 @@ impl Remediation for OpenSecurityGroupIngress {
         if let Some((list, problem)) = unread.first() {
             return Assessment::Unclear {
                 reason: format!("whether {group_name} is open depends on {list}, and {problem}"),
+            };
+        }
+        if let (Some(opens), None) = (too_wide_together.first(), told)
+            && live.iter().any(|rule| earlier.is_new(rule).is_none())
+        {
+            return Assessment::Unclear {
+                reason: format!(
+                    "{group_name} lets sources that are too wide together reach {opens}, and which of its rules is new is not known: {}",
+                    earlier.why_unknown()
+                ),
             };
         }
         // Nothing risky is there. Was it, when the change was made?

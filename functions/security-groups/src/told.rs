@@ -82,7 +82,7 @@ impl Target {
 
     /// Whether the event does not tell how the rules stood before.
     pub fn needs_earlier_state(&self) -> bool {
-        matches!(self.changed, Changed::Modified(_) | Changed::Removed { .. })
+        !matches!(self.changed, Changed::Added(_))
     }
 }
 

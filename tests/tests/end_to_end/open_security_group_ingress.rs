@@ -323,6 +323,31 @@ async fn what_aws_config_reports_is_closed_whoever_opened_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn of_a_group_that_aws_config_reports_what_complied_does_not_go_for_what_came() {
+    let world = World::new("enforce").await;
+    let item = |rules: &[SecurityGroupRule], group: &str| {
+        cloudtrail::configuration_item(&world.account.id, group, rules, rescind_tests::now(), false)
+    };
+    let group = world.account.group("web", None).await;
+    world.account.authorize(&group, &[permission("tcp", 22, 22, "8.0.0.0/8")]).await;
+    // Recorded for the first time: nothing tells which of the two is new.
+    world.account.authorize(&group, &[permission("tcp", 22, 22, "9.0.0.0/9")]).await;
+    let both = world.account.rules(&group).await;
+    let answer = world.deliver(&item(&both, &group)).await.remove(0).expect_err("it can't be told");
+    assert!(answer.message.contains("which of its rules is new is not known"), "{answer:?}");
+    assert_eq!(world.account.rules(&group).await, both);
+    // Recorded again, and nothing has come: it stood before, and is no failure.
+    let outcome = world.outcome(&item(&both, &group)).await;
+    assert_eq!((outcome.verdict, outcome.status), (Verdict::Harmless, Status::Ignored), "{}", outcome.reason);
+    // What comes goes, though it is the narrowest.
+    let made = world.account.authorize(&group, &[permission("tcp", 22, 22, "203.0.113.7/32")]).await;
+    let outcome = world.outcome(&item(&both, &group)).await;
+    assert_eq!(outcome.status, Status::Reverted, "{}", outcome.reason);
+    assert_eq!(outcome.evidence[0].0["rule"], ids(&made)[0]);
+    assert_eq!(world.account.rules(&group).await, both);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn tags_of_the_config_rule_go_before_those_of_the_event_rule() {
     let world = World::new("dry-run").await;
     let source = aws_sdk_config::types::Source::builder()

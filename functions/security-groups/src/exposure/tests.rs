@@ -110,6 +110,53 @@ fn narrow_pieces_that_make_a_whole_lose_the_widest_until_the_rest_may_stand() {
 }
 
 #[test]
+fn what_adds_nothing_to_the_excess_stays() {
+    let together = |rules: &[Rule], blame: &dyn Fn(&Rule) -> bool| -> Vec<String> {
+        let found = judge(rules, blame, &policy(&["22", "3389"]), &PrefixLists::new());
+        found.offences.into_iter().map(|offence| offence.rule.id).collect()
+    };
+    let others =
+        [rule("a", "tcp/22", "8.0.0.0/9"), rule("b", "tcp/22", "9.0.0.0/9"), rule("c", "tcp/22", "11.0.0.0/9")];
+    // IPv4 and IPv6 are counted apart.
+    let with_v6: Vec<Rule> = [rule("v6", "tcp/22", "2001:db8::/32")].into_iter().chain(others.clone()).collect();
+    assert_eq!(together(&with_v6, &|_| true), ["c"]);
+    // What another rule covers anyway lets nobody in.
+    let rules = [
+        rule("old", "tcp/22", "8.0.0.0/8"),
+        rule("inside", "tcp/22", "8.0.0.0/9"),
+        rule("more", "tcp/22", "9.9.9.9/32"),
+    ];
+    assert_eq!(together(&rules, &|rule| rule.id != "old"), ["more"]);
+    // Two that cover each other do not hide behind each other.
+    let twice = [rule("old", "-1", "8.0.0.0/8"), rule("x", "tcp/22", "9.0.0.0/8"), rule("y", "tcp/20-25", "9.0.0.0/8")];
+    assert_eq!(together(&twice, &|rule| rule.id != "old"), ["x", "y"]);
+    // A rule that has to go for one port makes room at another.
+    let ports = [
+        rule("old", "tcp/3389", "8.0.0.0/8"),
+        rule("both", "tcp/22-3389", "9.0.0.0/9"),
+        rule("old-22", "tcp/22", "11.0.0.0/9"),
+        rule("beside", "tcp/22", "12.0.0.0/9"),
+    ];
+    assert_eq!(together(&ports, &|rule| ["both", "beside"].contains(&rule.id.as_str())), ["both"]);
+}
+
+#[test]
+fn where_nothing_tells_what_is_new_no_rule_goes_for_what_all_cover() {
+    let rules = [
+        rule("office", "tcp/22", "8.0.0.0/8"),
+        rule("new", "tcp/22", "203.0.113.7/32"),
+        rule("world", "tcp/22", "::/0"),
+    ];
+    let found = judge(&rules, |_| Blame::Alone, &policy(&["22"]), &PrefixLists::new());
+    assert_eq!(found.offences.iter().map(|offence| offence.rule.id.as_str()).collect::<Vec<_>>(), ["world"]);
+    assert_eq!(found.too_wide_together, ["tcp/22"], "and it is not hidden");
+    let blame = |rule: &Rule| if rule.id == "new" { Blame::Full } else { Blame::Alone };
+    let found = judge(&rules[..2], blame, &policy(&["22"]), &PrefixLists::new());
+    assert_eq!(found.offences.iter().map(|offence| offence.rule.id.as_str()).collect::<Vec<_>>(), ["new"]);
+    assert!(found.too_wide_together.is_empty());
+}
+
+#[test]
 fn with_a_list_whatever_is_outside_of_it_goes() {
     let policy = Policy {
         allowed: Some(AddressSet::new([net("203.0.113.0/25"), net("203.0.113.128/25")])),
@@ -281,15 +328,44 @@ proptest! {
         for port in &ports {
             prop_assert!(!policy.widest.is_exceeded_by_all(&left(port)), "{:?}", port);
         }
-        // The one that went last for a port was needed: with it back, that port is too open again.
-        if let Some(offence) = findings.offences.iter().find(|offence| offence.why == Why::Together) {
-            let together: Vec<&Offence> = findings.offences.iter().filter(|offence| offence.why == Why::Together).collect();
-            let too_open = ports.iter().any(|port| {
-                let back = together.iter().filter(|offence| opens(&offence.rule, &policy).contains(port)).map(|offence| range_of(&offence.rule));
-                let all: Vec<IpNet> = left(port).into_iter().chain(back).collect();
+        // Each that went for what it adds was needed: with it alone back, some port is too open again.
+        for offence in findings.offences.iter().filter(|offence| offence.why == Why::Together) {
+            let too_open = opens(&offence.rule, &policy).iter().any(|port| {
+                let all: Vec<IpNet> = left(port).into_iter().chain([range_of(&offence.rule)]).collect();
                 policy.widest.is_exceeded_by_all(&all)
             });
             prop_assert!(too_open, "{:?}", offence);
+        }
+        prop_assert!(findings.too_wide_together.is_empty(), "nothing stays that may go");
+    }
+
+    /// Nothing goes for sources of the other family, nor for what other rules cover anyway.
+    #[test]
+    fn what_adds_nothing_changes_nothing(
+        rules in rules(), policy in policies(), suspects in any::<u16>(), inside in any::<prop::sample::Index>(), longer in 0_u8..=8,
+    ) {
+        let policy = Policy { allowed: None, ..policy };
+        let blame = |rule: &Rule| rule.id.trim_start_matches("sgr-").parse().is_ok_and(|index: u32| suspects >> index & 1 == 1);
+        let gone = |rules: &[Rule]| -> BTreeMap<String, Why> {
+            let found = judge(rules, blame, &policy, &PrefixLists::new());
+            found.offences.into_iter().map(|offence| (offence.rule.id, offence.why)).collect()
+        };
+        let all = gone(&rules);
+        for is_v6 in [false, true] {
+            let family: Vec<Rule> = rules.iter().filter(|rule| bounds(&range_of(rule)).0 == is_v6).cloned().collect();
+            let of_family = all.iter().filter(|(id, _)| family.iter().any(|rule| rule.id == **id));
+            prop_assert_eq!(gone(&family), of_family.map(|(id, why)| (id.clone(), *why)).collect());
+        }
+        if !rules.is_empty() {
+            let around = inside.get(&rules);
+            let net = range_of(around);
+            let length = net.prefix_len().saturating_add(longer).min(net.max_prefix_len());
+            let inside = IpNet::new(net.network(), length).unwrap();
+            let one_more = Rule { id: "covered".to_owned(), source: Source::Cidr(inside), ..around.clone() };
+            if !all.contains_key(&around.id) && !is_forbidden(around, None, policy.widest) {
+                let with: Vec<Rule> = rules.iter().cloned().chain([one_more]).collect();
+                prop_assert_eq!(gone(&with), all);
+            }
         }
     }
 
@@ -303,6 +379,6 @@ proptest! {
         let found = judge(&rules, is_suspect, &policy, &PrefixLists::new());
         prop_assert!(found.offences.iter().all(|offence| is_suspect(&offence.rule)));
         let left: Vec<Rule> = rules.iter().filter(|rule| !found.offences.iter().any(|offence| offence.rule == **rule)).cloned().collect();
-        prop_assert_eq!(judge(&left, is_suspect, &policy, &PrefixLists::new()), Findings::default());
+        prop_assert_eq!(judge(&left, is_suspect, &policy, &PrefixLists::new()).offences, []);
     }
 }
