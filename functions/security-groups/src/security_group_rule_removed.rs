@@ -224,7 +224,6 @@ fn evidence(rule: &Rule) -> Evidence {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ec2::SecurityGroup;
     use rescind::Settings;
     use serde_json::{Value, json};
 
