@@ -5,8 +5,13 @@
 //! It changes nothing itself. The journal tells which function an outcome is of; that function has the role for it, and is
 //! asked.
 
+use std::time::Duration;
+
 use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_lambda::config::retry::RetryConfig;
+use aws_sdk_lambda::config::timeout::TimeoutConfig;
 use aws_sdk_lambda::primitives::Blob;
+use rescind::arn::Arn;
 use rescind::request::Request;
 use rescind_lambda::{CallError, Operation, Scope, Service, ServiceError};
 use serde_json::{Value, json};
@@ -16,6 +21,9 @@ pub const OPERATIONS: &[Operation] = &[Operation::reads(GET), Operation::changes
 
 const GET: &str = "dynamodb:GetItem";
 const INVOKE: &str = "lambda:InvokeFunction";
+
+/// For a function's answer: longer than the function itself may take with a cold start, shorter than the console may.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(50);
 
 /// See the crate.
 #[derive(Debug, Clone, Copy, Default)]
@@ -28,6 +36,8 @@ enum ConsoleError {
     Unreadable(#[from] rescind::SignalError),
     #[error("this is no request: expected `undo` or `approve` with an outcome id, or a custom action of Security Hub")]
     NoRequest,
+    #[error("a finding is not of this account's own product, so the outcome that it names is nobody's word")]
+    Stranger,
     #[error("there is no journal: `RESCIND_JOURNAL` names no table")]
     NoJournal,
     #[error("the journal has no outcome {0}")]
@@ -42,7 +52,9 @@ impl Service for Console {
     async fn answer(&self, scope: &Scope, journal: Option<&str>, input: Value) -> Result<Value, ServiceError> {
         answer(scope, journal, &input).await.map_err(|error| {
             let kind = match error {
-                ConsoleError::Unreadable(_) | ConsoleError::NoRequest => "Rescind.MalformedEvent",
+                ConsoleError::Unreadable(_) | ConsoleError::NoRequest | ConsoleError::Stranger => {
+                    "Rescind.MalformedEvent"
+                }
                 ConsoleError::Call(_) => "Rescind.Failed",
                 _ => "Rescind.Refused",
             };
@@ -76,8 +88,12 @@ fn requests(input: &Value) -> Result<Vec<Request>, ConsoleError> {
         _ => return Err(ConsoleError::NoRequest),
     };
     let findings = detail.get("findings").and_then(Value::as_array).ok_or(ConsoleError::NoRequest)?;
+    let account = input.get("account").and_then(Value::as_str).unwrap_or_default();
     let mut requests = Vec::new();
     for finding in findings {
+        if !is_of(finding, account) {
+            return Err(ConsoleError::Stranger);
+        }
         let id = finding
             .get("ProductFields")
             .and_then(|fields| fields.get("rescind/outcome"))
@@ -85,6 +101,17 @@ fn requests(input: &Value) -> Result<Vec<Request>, ConsoleError> {
         requests.push(Request::read(&json!({ verb: id }))?.ok_or(ConsoleError::NoRequest)?);
     }
     if requests.is_empty() { Err(ConsoleError::NoRequest) } else { Ok(requests) }
+}
+
+/// Whether a finding was made in this account by something of its own: other products write what they like into theirs
+/// (AWS Security Hub user guide, *Required top-level attributes*, `ProductArn`).
+fn is_of(finding: &Value, account: &str) -> bool {
+    let product = finding.get("ProductArn").and_then(Value::as_str).and_then(Arn::parse);
+    product.is_some_and(|product| {
+        product.service() == "securityhub"
+            && product.account() == account
+            && product.resource() == format!("product/{account}/default")
+    })
 }
 
 /// The name of the function that an outcome is of.
@@ -102,7 +129,16 @@ async fn function_of(scope: &Scope, journal: &str, id: &str) -> Result<String, C
 
 async fn ask(scope: &Scope, function: String, request: &Request) -> Result<Value, ConsoleError> {
     let client = scope.client(|config, counter| {
-        aws_sdk_lambda::Client::from_conf(aws_sdk_lambda::config::Builder::from(config).interceptor(counter).build())
+        // Asked a second time, the function would say that it is busy with the first.
+        let once = RetryConfig::standard().with_max_attempts(1);
+        let patient = TimeoutConfig::builder()
+            .connect_timeout(Duration::from_millis(1500))
+            .read_timeout(ANSWER_TIMEOUT)
+            .operation_attempt_timeout(ANSWER_TIMEOUT)
+            .operation_timeout(ANSWER_TIMEOUT)
+            .build();
+        let config = aws_sdk_lambda::config::Builder::from(config).retry_config(once).timeout_config(patient);
+        aws_sdk_lambda::Client::from_conf(config.interceptor(counter).build())
     });
     let payload = Blob::new(request.to_json().to_string());
     let invoke = client.invoke().function_name(&function).payload(payload);
@@ -121,13 +157,15 @@ mod tests {
     use super::*;
 
     const ID: &str = "0123456789abcdef0123456789abcdef";
+    const OWN: &str = "arn:aws:securityhub:eu-central-1:111122223333:product/111122223333/default";
 
     #[test]
     fn requests_come_directly_or_by_a_custom_action() {
         let undo = Request::Undo { id: ID.to_owned(), force: false };
         assert_eq!(requests(&json!({"undo": ID})).unwrap().first(), Some(&undo));
-        let action = |name: &str, findings: Value| json!({"detail-type": "Security Hub Findings - Custom Action", "detail": {"actionName": name, "findings": findings}});
-        let finding = json!({"ProductFields": {"rescind/outcome": ID}});
+        let action = |name: &str, findings: Value| json!({"account": "111122223333", "detail-type": "Security Hub Findings - Custom Action", "detail": {"actionName": name, "findings": findings}});
+        let of = |product: &str, id: &str| json!({"ProductArn": product, "ProductFields": {"rescind/outcome": id}});
+        let finding = of(OWN, ID);
         assert_eq!(requests(&action("Rescind undo", json!([finding]))).unwrap(), [undo]);
         assert_eq!(
             requests(&action("Rescind approve", json!([finding]))).unwrap(),
@@ -138,7 +176,11 @@ mod tests {
             action("Other", json!([finding])),
             action("Rescind undo", json!([])),
             action("Rescind undo", json!([{}])),
-            action("Rescind undo", json!([{"ProductFields": {"rescind/outcome": "x"}}])),
+            action("Rescind undo", json!([of(OWN, "x")])),
+            // Imported by other products and other accounts.
+            action("Rescind undo", json!([of("arn:aws:securityhub:eu-central-1::product/some/scanner", ID)])),
+            action("Rescind undo", json!([finding, of(&OWN.replace("1111222", "2222333"), ID)])),
+            action("Rescind undo", json!([{"ProductFields": {"rescind/outcome": ID}}])),
         ] {
             assert!(requests(&none).is_err(), "{none}");
         }

@@ -1,5 +1,7 @@
 //! What people ask for: undo and approve; and what Rescind does when somebody fights it.
 
+use std::time::Duration;
+
 use rescind::{Answer, Outcome, Status, Verdict};
 use rescind_tests::account::permission;
 use rescind_tests::cloudtrail::{self, Who};
@@ -29,6 +31,16 @@ async fn permits(world: &World, group: &str) -> Vec<String> {
 async fn ask(world: &World, request: Value) -> Result<Outcome, String> {
     let answer: Result<Answer, _> = world.invoke(&request).await;
     answer.map(|mut answer| answer.outcomes.remove(0)).map_err(|error| error.message)
+}
+
+/// The console, next to the function that it asks.
+async fn console(world: &World) -> Function {
+    let deployed = &world.account.deployed.functions["console"];
+    let credentials = world.account.assume(&deployed.role_arn).await;
+    // Lambda's own API is that of `cargo lambda`, where the other function runs.
+    let lambda = ("AWS_ENDPOINT_URL_LAMBDA".to_owned(), format!("http://127.0.0.1:{}", world.function.port));
+    let environment = deployed.environment.clone().into_iter().chain([lambda]);
+    Function::start("console", environment, Some(&credentials), world.account.port)
 }
 
 /// Opens a group by one call and delivers that.
@@ -207,12 +219,7 @@ async fn a_fight_ends_after_the_limit_and_others_are_still_served() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_console_asks_the_function_whose_outcome_it_is() {
     let world = World::new("enforce").await;
-    let deployed = &world.account.deployed.functions["console"];
-    let credentials = world.account.assume(&deployed.role_arn).await;
-    // Lambda's own API is that of `cargo lambda`, where the other function runs.
-    let lambda = ("AWS_ENDPOINT_URL_LAMBDA".to_owned(), format!("http://127.0.0.1:{}", world.function.port));
-    let environment = deployed.environment.clone().into_iter().chain([lambda]);
-    let console = Function::start("console", environment, Some(&credentials), world.proxy.port);
+    let console = console(&world).await;
     let group = world.account.group("web", None).await;
     let closed = permits(&world, &group).await;
     let outcome = open(&world, &group, &world.alice()).await;
@@ -228,7 +235,8 @@ async fn the_console_asks_the_function_whose_outcome_it_is() {
         "source": "aws.securityhub", "account": world.account.id, "time": "2026-11-24T09:30:00Z", "region": "us-east-1",
         "resources": ["arn:aws:securityhub:us-east-1:111122223333:action/custom/rescind-undo"],
         "detail": {"actionName": "Rescind undo", "actionDescription": "Undo what Rescind did",
-            "findings": [{"ProductFields": {"rescind/outcome": outcome.id}}]},
+            "findings": [{"ProductArn": format!("arn:aws:securityhub:us-east-1:{account}:product/{account}/default", account = world.account.id),
+                "ProductFields": {"rescind/outcome": outcome.id}}]},
     });
     let delivered = delivery::deliver(&world.account, &action).await;
     assert_eq!(delivered.iter().map(|one| one.rule.as_str()).collect::<Vec<_>>(), ["ConsoleAction"]);
@@ -243,4 +251,21 @@ async fn the_console_asks_the_function_whose_outcome_it_is() {
         let error = console.invoke(&request).await.expect_err("it can't be met");
         assert!(error.error_type.starts_with("Rescind.") && error.message.contains(expected), "{request}: {error:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_console_waits_for_a_function_that_takes_its_time() {
+    let world = World::new("enforce").await;
+    let console = console(&world).await;
+    let group = world.account.group("web", None).await;
+    let outcome = open(&world, &group, &world.alice()).await;
+    assert_eq!(outcome.status, Status::Reverted);
+    let closed = permits(&world, &group).await;
+    world.proxy.clear();
+    world.proxy.set_latency(Duration::from_millis(1500));
+    let answer = console.invoke(&json!({"undo": outcome.id})).await.expect("an answer");
+    assert_eq!(answer["outcomes"][0]["status"], "undone", "{answer:#}");
+    assert_eq!(permits(&world, &group).await.len(), closed.len() + 2);
+    let asked = world.proxy.operations().into_iter().filter(|operation| operation.starts_with("Authorize")).count();
+    assert_eq!(asked, 1, "once: {:?}", world.proxy.operations());
 }
