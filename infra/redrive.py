@@ -7,7 +7,8 @@
 
 Mend the cause first: the alarm, the error shown here and the function's log tell it. What fails again comes back into
 the queue. A letter is deleted only after Lambda has accepted it, so one may be handed over twice, which the functions
-bear: they do a thing once. What can't be put back stays in the queue, and the exit status is 1.
+bear: they do a thing once. What can't be put back stays in the queue, and the exit status is 1. So does what a person asked of a
+function directly: it is asked for again, by a person.
 
 Credentials and Region are found as the AWS CLI finds them. They need to read the stack's outputs and the targets of its
 rules, to receive and delete the messages of its queues, to invoke its functions and to publish to its topic.
@@ -83,6 +84,19 @@ def filled_in(transformer: Json, event: Json, rule_arn: str) -> str:
     return "\n".join(re.sub(r"<([^<>]+)>", value_of, line) for line in lines)
 
 
+def is_delivery(given: Any, to_console: bool) -> bool:
+    """Whether a function was given this by EventBridge.
+
+    Else, who can write into a queue could have a request, such as an undo, made in the name of who puts the letters back.
+    The console gets the event itself: what a person chose at a finding.
+    """
+    if not isinstance(given, dict):
+        return False
+    if to_console:
+        return at(given, "source") == "aws.securityhub" and not given.keys() & {"undo", "approve"}
+    return isinstance(given.get("event"), dict) and given.keys() <= {"rule", "ingested", "event"}
+
+
 class Stack:
     """A deployed stack, as far as its dead letters matter."""
 
@@ -156,8 +170,8 @@ class Letter:
         found = at(given, "event") or given
         return found if isinstance(found, dict) else {}
 
-    def address(self, stack: Stack) -> tuple[str, str, str]:
-        """Where it belongs, and what to hand over there."""
+    def address(self, stack: Stack, queue: str) -> tuple[str, str, str]:
+        """Where it belongs, and what to hand over there. `queue` is the one that it lies in, by its output's name."""
         if self.is_undelivered:
             rule, arn = self.attributes["RULE_ARN"], self.attributes["TARGET_ARN"]
             target = next((target for target in stack.targets(rule) if target["Arn"] == arn), None)
@@ -166,11 +180,18 @@ class Letter:
             payload = self.message["Body"]
             if at(self.body, "detail-type") and "InputTransformer" in target:
                 payload = filled_in(target["InputTransformer"], self.body, rule)
-            return *stack.destination(arn), payload
-        if isinstance(self.body, dict) and "requestPayload" in self.body:
-            arn = at(self.body, "requestContext", "functionArn")
-            return *stack.destination(str(arn)), json.dumps(self.body["requestPayload"])
-        raise Kept("it is neither an invocation record nor an event that was not delivered")
+            service, destination = stack.destination(arn)
+        elif isinstance(self.body, dict) and "requestPayload" in self.body:
+            service, destination = stack.destination(str(at(self.body, "requestContext", "functionArn")))
+            if stack.outputs.get(f"{queue.removesuffix('Failures')}Function") != destination:
+                raise Kept(f"{destination} does not keep its failures here")
+            payload = json.dumps(self.body["requestPayload"])
+        else:
+            raise Kept("it is neither an invocation record nor an event that was not delivered")
+        to_console = destination == stack.outputs.get("ConsoleFunction")
+        if service == "lambda" and not is_delivery(parsed(payload), to_console):
+            raise Kept("EventBridge delivers nothing like it; what a person asked for, a person asks for again")
+        return service, destination, payload
 
     @property
     def title(self) -> str:
@@ -245,7 +266,7 @@ def redrive(stack: Stack, dry_run: bool, wait_seconds: int) -> int:
             for letter in queue.letters(started_ms):
                 print(f"{name}: {letter.title}\n  failed with  {letter.error}")
                 try:
-                    service, destination, payload = letter.address(stack)
+                    service, destination, payload = letter.address(stack, name)
                     if not dry_run:
                         stack.hand_over(service, destination, payload)
                         queue.delete(letter)

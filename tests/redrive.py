@@ -32,6 +32,9 @@ EVENT = {
     "time": "2026-11-24T02:00:00Z",
     "detail": {"eventName": "AuthorizeSecurityGroupIngress"},
 }
+# What a person chose at a finding.
+ACTION = {**EVENT, "source": "aws.securityhub", "detail": {"actionName": "Rescind undo"}}
+CONSOLE = FUNCTION.replace("security-groups", "console")
 
 
 class Lambda(BaseHTTPRequestHandler):
@@ -192,10 +195,10 @@ class Redrive(unittest.TestCase):
         given = {"rule": self.rules["OpenSecurityGroupIngress"]["arn"], "ingested": EVENT["time"], "event": EVENT}
         for _ in range(12):
             self.failed(record(given))
-        self.failed(record({"undo": "1"}, FUNCTION.replace("security-groups", "console")), "ConsoleFailuresQueue")
+        self.failed(record(ACTION, CONSOLE), "ConsoleFailuresQueue")
         status, said = self.run_it()
         self.assertEqual(status, 0, said)
-        asked = ("rescind-console", "Event", {"undo": "1"})
+        asked = ("rescind-console", "Event", ACTION)
         self.assertEqual(Lambda.invocations.count(asked), 1)
         Lambda.invocations.remove(asked)
         self.assertEqual(Lambda.invocations, [("rescind-security-groups", "Event", given)] * 12)
@@ -210,14 +213,13 @@ class Redrive(unittest.TestCase):
         transformed = {"rule": self.rules["RestrictedSsh"]["arn"], "ingested": EVENT["time"], "event": EVENT}
         self.undelivered(transformed, "RestrictedSsh")
         # Its rule has no transformer.
-        action = {**EVENT, "source": "aws.securityhub", "detail": {"actionName": "Rescind undo"}}
-        self.undelivered(action, "ConsoleAction")
+        self.undelivered(ACTION, "ConsoleAction")
         status, said = self.run_it()
         self.assertEqual(status, 0, said)
         expected = [
             ("rescind-security-groups", "Event", bare),
             ("rescind-security-groups", "Event", transformed),
-            ("rescind-console", "Event", action),
+            ("rescind-console", "Event", ACTION),
         ]
         self.assertEqual(len(Lambda.invocations), 3)
         for invocation in expected:
@@ -275,6 +277,21 @@ class Redrive(unittest.TestCase):
         self.assertEqual(Lambda.invocations, [])
         self.assertEqual(self.left(), 6)
         self.assertIn("0 put back, 6 stay", said)
+
+    def test_a_request_that_somebody_put_into_a_queue_is_made_of_nobody(self) -> None:
+        undo, given = {"undo": "0" * 32}, {"event": EVENT}
+        for request in [undo, {**given, **undo}, {**undo, "event": "none"}, [undo], json.dumps(undo)]:
+            self.failed(record(request))
+        for request in [undo, {**ACTION, **undo}, given]:
+            self.failed(record(request, CONSOLE), "ConsoleFailuresQueue")
+        self.failed(record(ACTION, CONSOLE))
+        self.failed(record(given), "ConsoleFailuresQueue")
+        self.undelivered(undo, "OpenSecurityGroupIngress")
+        self.undelivered(undo, "ConsoleAction")
+        status, said = self.run_it()
+        self.assertEqual(status, 1, said)
+        self.assertEqual(Lambda.invocations, [])
+        self.assertEqual(self.left(), 12)
 
     def test_a_dry_run_shows_and_changes_nothing(self) -> None:
         self.failed(record({"event": EVENT}))
