@@ -63,7 +63,14 @@ pub(crate) fn client(scope: &Scope) -> Arc<Client> {
 }
 
 fn filter(name: &str, value: &str) -> Filter {
-    Filter::builder().name(name).values(value).build()
+    Filter::builder().name(name).values(literal(value)).build()
+}
+
+/// A filter value that matches this text alone. EC2 takes `*` and `?` in filters for wildcards unless a backslash stands
+/// before them, and a group's name may have a `*` (Amazon EC2 user guide, *List and filter using the CLI and API*).
+fn literal(text: &str) -> String {
+    let escaped = |character| matches!(character, '*' | '?' | '\\').then_some('\\').into_iter().chain([character]);
+    text.chars().flat_map(escaped).collect()
 }
 
 /// Reads a group, its rules, and the prefix lists that they name; side by side as far as `known_lists` tells which
@@ -84,17 +91,17 @@ pub async fn read_group(
                 async { try_join(describe_group(&client, filter("group-id", id)), describe_rules(&client, id)).await };
             let (group, lists) = futures_util::future::join(group, lists).await;
             let (mut groups, rules) = group?;
-            (groups.pop().map(|group| SecurityGroup { rules, ..group.0 }), lists)
+            (groups.pop().map(|found| SecurityGroup { rules, ..found.group }), lists)
         }
         GroupRef::Name(name) => {
             let group =
                 async { try_join(describe_group(&client, filter("group-name", name)), default_vpc(&client)).await };
             let (group, lists) = futures_util::future::join(group, lists).await;
             let (groups, vpc) = group?;
-            let in_default_vpc = groups.into_iter().find(|(_, of)| of.is_some() && *of == vpc);
-            match in_default_vpc {
+            let mut named = groups.into_iter().filter(|found| found.name.as_ref() == Some(name));
+            match named.find(|found| found.vpc.is_some() && found.vpc == vpc) {
                 None => (None, lists),
-                Some((group, _)) => {
+                Some(Found { group, .. }) => {
                     let rules = describe_rules(&client, &group.id).await?;
                     (Some(SecurityGroup { rules, ..group }), lists)
                 }
@@ -114,8 +121,16 @@ pub async fn read_group(
     Ok((found, lists))
 }
 
-/// The groups that a filter finds, without their rules, and the VPC of each.
-async fn describe_group(client: &Client, filter: Filter) -> Result<Vec<(SecurityGroup, Option<String>)>, CallError> {
+/// A group that a filter found.
+struct Found {
+    /// Without its rules.
+    group: SecurityGroup,
+    name: Option<String>,
+    vpc: Option<String>,
+}
+
+/// The groups that a filter finds.
+async fn describe_group(client: &Client, filter: Filter) -> Result<Vec<Found>, CallError> {
     let answer = client
         .describe_security_groups()
         .filters(filter)
@@ -124,7 +139,11 @@ async fn describe_group(client: &Client, filter: Filter) -> Result<Vec<(Security
         .map_err(|error| CallError::from_sdk(action::DESCRIBE_GROUPS, &error))?;
     let group = |group: &aws_sdk_ec2::types::SecurityGroup| {
         let found = SecurityGroup { id: group.group_id()?.to_owned(), tags: tags(group.tags()), rules: Vec::new() };
-        Some((found, group.vpc_id().map(str::to_owned)))
+        Some(Found {
+            group: found,
+            name: group.group_name().map(str::to_owned),
+            vpc: group.vpc_id().map(str::to_owned),
+        })
     };
     Ok(answer.security_groups().iter().filter_map(group).collect())
 }
@@ -215,4 +234,12 @@ async fn read_prefix_lists(client: &Client, ids: &BTreeSet<String>) -> PrefixLis
         (id, Ok(ranges))
     };
     join_all(ids.iter().cloned().map(read)).await.into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_name_is_no_pattern() {
+        assert_eq!(super::literal(r"w* (?\) web"), r"w\* (\?\\) web");
+    }
 }

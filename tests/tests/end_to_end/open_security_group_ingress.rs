@@ -236,16 +236,20 @@ async fn a_group_named_by_its_name_is_found_in_the_default_vpc() {
         .and_then(|vpc| vpc.vpc_id())
         .expect("a default VPC")
         .to_owned();
+    // Groups of another name, though it fits the pattern that the name would be, are not meant.
+    for name in ["launch-wizard-1", "launch-"] {
+        world.account.group(name, Some(&default)).await;
+    }
     // A group of the same name elsewhere is not meant.
-    let other = world.account.group("launch-wizard-1", None).await;
+    let other = world.account.group("launch-*", None).await;
     world.account.authorize(&other, &[permission("tcp", 22, 22, "0.0.0.0/0")]).await;
     let untouched = world.account.rules(&other).await;
-    let group = world.account.group("launch-wizard-1", Some(&default)).await;
+    let group = world.account.group("launch-*", Some(&default)).await;
     let before = world.account.rules(&group).await;
     let made = world.account.authorize(&group, &[permission("tcp", 22, 22, "0.0.0.0/0")]).await;
     let mut event = cloudtrail::authorized(&world.account.id, &world.alice(), &group, &made);
     event["detail"]["responseElements"] = json!({"_return": true});
-    event["detail"]["requestParameters"]["groupName"] = json!("launch-wizard-1");
+    event["detail"]["requestParameters"]["groupName"] = json!("launch-*");
     event["detail"]["requestParameters"].as_object_mut().unwrap().remove("groupId");
     let outcome = world.outcome(&event).await;
     assert_eq!(
