@@ -40,11 +40,20 @@ fn harmless(character: char) -> char {
         '\\' => '/',
         '<' => '(',
         '>' => ')',
-        // Zero-width characters, line and paragraph separators, and marks that reverse the reading direction.
-        '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' => ' ',
-        character if character.is_control() => ' ',
+        character if character.is_control() || is_unseen(character) => ' ',
         character => character,
     }
+}
+
+/// Whether a character changes what is read without being seen: Unicode's `Default_Ignorable_Code_Point`, in which are the
+/// marks that reverse the reading direction; line and paragraph separators; and marks of annotations.
+fn is_unseen(character: char) -> bool {
+    matches!(
+        u32::from(character),
+        0xad | 0x34f | 0x61c | 0x115f..=0x1160 | 0x17b4..=0x17b5 | 0x180b..=0x180f | 0x200b..=0x200f | 0x2028..=0x202e
+            | 0x2060..=0x206f | 0x3164 | 0xfe00..=0xfe0f | 0xfeff | 0xffa0 | 0xfff0..=0xfffb | 0x1bca0..=0x1bca3
+            | 0x1d173..=0x1d17a | 0xe0000..=0xe0fff
+    )
 }
 
 #[cfg(test)]
@@ -54,6 +63,16 @@ mod tests {
     #[test]
     fn quotes_markup_control_and_direction_marks_do_not_survive() {
         assert_eq!(clean("a\"b\\c\n<b>\u{202e}\u{1b}[31m", LONGEST), "a'b/c (b)  [31m");
+    }
+
+    #[test]
+    fn what_is_not_seen_does_not_survive() {
+        for hidden in "\u{ad}\u{34f}\u{61c}\u{180e}\u{200b}\u{200f}\u{2029}\u{202a}\u{2066}\u{2069}\u{3164}\u{fe0f}\u{feff}\u{fffb}\u{e0041}\u{e01ef}".chars() {
+            assert_eq!(clean(&format!("a{hidden}b"), LONGEST), "a b", "{}", hidden.escape_unicode());
+        }
+        for seen in ["Ünï-çødé", "مجموعة", "安全组", "😀", "日本語 ソウル"] {
+            assert_eq!(clean(seen, LONGEST), seen);
+        }
     }
 
     #[test]
