@@ -69,9 +69,9 @@ const OPERATIONS: &[Operation] = &[
     Operation::changes(action::CREATE_TAGS),
 ];
 
-/// The AWS Config rules whose judgement is heard, by the names of the managed rules. Security Hub and conformance packs
-/// put their own words before and after them.
-const CONFIG_RULES: &[&str] = &["restricted-ssh", "restricted-common-ports"];
+/// The AWS Config rules whose judgement is heard, by the names of the managed rules and by those that Security Hub gives its
+/// own. Security Hub, organizations and conformance packs put their own words before and after them.
+const CONFIG_RULES: &[&str] = &["restricted-ssh", "restricted-rdp", "restricted-common-ports"];
 
 impl Remediation for OpenSecurityGroupIngress {
     type Target = Target;

@@ -30,9 +30,9 @@ fn meant_for(remediation: &str, name: &str) -> &'static [&'static str] {
         (_, "takes-back-config-configuration-item" | "takes-back-config-configuration-item-oversized") => {
             &["OpenSecurityGroupIngressItem"]
         }
-        (_, "takes-back-config-restricted-ssh" | "takes-back-config-restricted-ssh-of-security-hub") => {
-            &["RestrictedSsh"]
-        }
+        (_, name) if name.starts_with("takes-back-config-restricted-ssh") => &["RestrictedSsh"],
+        (_, "takes-back-config-restricted-rdp-of-security-hub") => &["RestrictedRdp"],
+        (_, "takes-back-config-high-risk-ports-of-security-hub") => &["HighRiskPorts"],
         (_, "takes-back-config-restricted-common-ports") => &["RestrictedCommonPorts"],
         ("security-group-rule-removed", _) => &["SecurityGroupRuleRemoved"],
         _ => &["OpenSecurityGroupIngress"],
