@@ -103,6 +103,9 @@ pub struct Proxy {
     /// Its port on the loopback interface.
     pub port: u16,
     shared: Arc<Mutex<Shared>>,
+    /// DynamoDB makes one write to an item after the other; the emulator checks the condition of a second one while it
+    /// makes the first.
+    writes: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Proxy {
@@ -111,7 +114,7 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let port = listener.local_addr().expect("it is bound").port();
         let shared = Arc::new(Mutex::new(Shared::default()));
-        let proxy = Self { port, shared };
+        let proxy = Self { port, shared, writes: Arc::default() };
         let serving = proxy.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -217,6 +220,7 @@ impl Proxy {
             return self.ended(index, disturbed(fault, is_json).await);
         }
         tokio::time::sleep(latency).await;
+        let turn = if operation == "UpdateItem" { Some(self.writes.lock().await) } else { None };
         let stub = self.shared().answers.get(&operation).cloned();
         let answer = match stub {
             Some(stub) => Ok(Response::new(Full::new(stub.into()))),
@@ -226,6 +230,7 @@ impl Proxy {
                 Response::from_parts(parts, Full::new(body))
             }),
         };
+        drop(turn);
         match fault {
             Some((Fault::Slow, _)) => tokio::time::sleep(Duration::from_millis(1500)).await,
             Some((fault, When::After)) => {
