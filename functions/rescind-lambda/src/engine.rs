@@ -422,5 +422,6 @@ fn changed_nothing(signal: &Signal) -> Option<String> {
     match &signal.fact {
         Fact::ApiCall(call) => call.changed_nothing(),
         Fact::ConfigurationItemChange(_) | Fact::ComplianceChange(_) => None,
+        Fact::Finding(finding) => finding.calls_for_nothing().map(str::to_owned),
     }
 }

@@ -7,6 +7,7 @@
 
 pub mod addresses;
 pub mod arn;
+pub mod findings;
 pub mod guard;
 pub mod journal;
 pub mod outcome;

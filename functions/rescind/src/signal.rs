@@ -9,6 +9,8 @@
 pub mod cloudtrail;
 pub mod config;
 mod fields;
+pub mod finding;
+mod guardduty;
 
 use aws_lambda_events::event::eventbridge::EventBridgeEvent;
 use chrono::{DateTime, Datelike, Utc};
@@ -20,6 +22,7 @@ pub use cloudtrail::{Actor, ApiCall};
 pub use config::{ComplianceChange, ConfigurationItemChange};
 use fields::Fields;
 pub use fields::{field, items, number, text};
+pub use finding::{Contact, Direction, Finding, Holder, Involved, Proof, Role, Severity};
 
 /// What a function is invoked with, decoded.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,7 +40,8 @@ pub struct Delivery {
 /// A decoded event.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Signal {
-    /// The id that stays the same whenever the same fact is delivered again (CloudTrail's `eventID`, say).
+    /// The id that stays the same whenever the same fact is delivered again (CloudTrail's `eventID`, say, or
+    /// a finding's id, whose updates are the same fact).
     pub id: String,
     /// When it happened, by the service that reports it; never the time of delivery.
     pub time: DateTime<Utc>,
@@ -58,31 +62,35 @@ pub enum Fact {
     ConfigurationItemChange(Box<ConfigurationItemChange>),
     /// AWS Config: a rule finds that a resource complies or no longer complies.
     ComplianceChange(Box<ComplianceChange>),
+    /// A service that watches: something is wrong.
+    Finding(Box<Finding>),
 }
 
 impl Signal {
-    /// The service that reports, as outcomes name it: `cloudtrail` or `config`.
+    /// The service that reports, as outcomes name it: `cloudtrail`, `config` or `guardduty`.
     pub fn source(&self) -> &'static str {
-        match self.fact {
+        match &self.fact {
             Fact::ApiCall(_) => "cloudtrail",
             Fact::ConfigurationItemChange(_) | Fact::ComplianceChange(_) => "config",
+            Fact::Finding(finding) => finding.service,
         }
     }
 
-    /// What the service calls it: the API's name, the rule's name, or the message's kind.
+    /// What the service calls it: the API's name, the rule's name, the message's kind, or the finding's type.
     pub fn name(&self) -> &str {
         match &self.fact {
             Fact::ApiCall(call) => &call.name,
             Fact::ConfigurationItemChange(change) => change.message_type(),
             Fact::ComplianceChange(change) => &change.rule_name,
+            Fact::Finding(finding) => &finding.kind,
         }
     }
 
-    /// Who did it, where the signal tells.
+    /// Who did it, where the signal tells. A finding's suspects are among its resources.
     pub fn actor(&self) -> Option<&Actor> {
         match &self.fact {
             Fact::ApiCall(call) => Some(&call.actor),
-            Fact::ConfigurationItemChange(_) | Fact::ComplianceChange(_) => None,
+            Fact::ConfigurationItemChange(_) | Fact::ComplianceChange(_) | Fact::Finding(_) => None,
         }
     }
 }
@@ -189,6 +197,7 @@ fn decode_event(event: Value, path: &str) -> Result<Signal, SignalError> {
         ) => cloudtrail::decode(&envelope),
         ("aws.config", "Config Configuration Item Change") => config::decode_item_change(&envelope),
         ("aws.config", "Config Rules Compliance Change") => config::decode_compliance_change(&envelope),
+        ("aws.guardduty", "GuardDuty Finding") => guardduty::decode(&envelope),
         (source, detail_type) => Err(SignalError::Unknown {
             source_name: crate::text::clean(source, 100),
             detail_type: crate::text::clean(detail_type, 100),

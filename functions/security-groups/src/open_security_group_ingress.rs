@@ -100,7 +100,7 @@ impl Remediation for OpenSecurityGroupIngress {
             },
             Fact::ConfigurationItemChange(change) => hear_item(signal, change),
             Fact::ComplianceChange(change) => hear_compliance(signal, change),
-            Fact::ApiCall(_) => Heard::Nothing,
+            Fact::ApiCall(_) | Fact::Finding(_) => Heard::Nothing,
         }
     }
 

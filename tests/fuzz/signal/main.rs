@@ -5,8 +5,9 @@
 mod mutate;
 
 use libfuzzer_sys::{Corpus, fuzz_mutator, fuzz_target};
+use rescind::findings::{self, Response};
 use rescind::outcome::Outcome;
-use rescind::signal::{self, Fact};
+use rescind::signal::{self, Fact, Finding, Proof};
 use rescind::text::clean;
 use rescind::{Delivery, Resource, Signal, SignalError};
 use serde_json::{Value, json};
@@ -49,7 +50,8 @@ fn check_message(message: &str) {
 fn check_delivery(delivery: &Delivery, input: &Value) {
     assert_eq!(&delivery.input, input, "the input is kept as it came");
     assert_eq!(delivery.rule.is_some(), input.get("detail-type").is_none(), "the rule comes with the wrapper");
-    // The journal keeps it as text. Fractions may lose their last digit on that way; no field has one.
+    // The journal keeps it as text. Fractions may lose their last digit on that way; where one is read, a severity, it
+    // is to the tenth.
     if !has_fraction(input) {
         let again = serde_json::from_str(&input.to_string()).map(signal::decode);
         assert!(matches!(&again, Ok(Ok(again)) if again == delivery), "{again:?} is not the delivery it was");
@@ -79,12 +81,8 @@ fn check_signal(signal: &Signal) {
                     let _ = (signal::text(item, "ipProtocol"), signal::number(item, "fromPort"));
                 }
             }
-            Resource {
-                kind: "AWS::EC2::SecurityGroup".to_owned(),
-                id: signal::text(call.request(), "groupId").unwrap_or("sg-1").to_owned(),
-                account: signal.account.clone(),
-                region: signal.region.clone(),
-            }
+            let id = signal::text(call.request(), "groupId").unwrap_or("sg-1").to_owned();
+            Resource { id, ..of_signal(signal, "AWS::EC2::SecurityGroup") }
         }
         Fact::ConfigurationItemChange(change) => {
             assert_eq!(change.message_type() == "ConfigurationItemChangeNotification", change.configuration.is_some());
@@ -92,8 +90,49 @@ fn check_signal(signal: &Signal) {
             change.resource.clone()
         }
         Fact::ComplianceChange(change) => change.resource.clone(),
+        Fact::Finding(finding) => {
+            check_finding(finding, signal);
+            let itself = || Resource { id: finding.kind.clone(), ..of_signal(signal, "AWS::GuardDuty::Finding") };
+            finding.resources.first().map_or_else(itself, |one| one.resource.clone())
+        }
     };
     check_outcome(signal, &resource);
+}
+
+/// A resource without a name, where the signal comes from.
+fn of_signal(signal: &Signal, kind: &str) -> Resource {
+    let Signal { account, region, .. } = signal.clone();
+    Resource { kind: kind.to_owned(), id: String::new(), account, region }
+}
+
+/// A finding names what is of its account and region, each once, and what it has people told is fit to be told.
+fn check_finding(finding: &Finding, signal: &Signal) {
+    assert_eq!(finding.service, signal.source());
+    for (index, one) in finding.resources.iter().enumerate() {
+        let resource = &one.resource;
+        assert_eq!((&resource.account, &resource.region), (&signal.account, &signal.region));
+        assert!((1..=400).contains(&resource.id.len()) && !resource.id.chars().any(char::is_control), "{resource:?}");
+        assert!(finding.resources.iter().skip(index + 1).all(|other| other.resource != *resource), "{resource:?}");
+        assert_eq!(one.holder.is_some(), resource.kind.starts_with("AWS::IAM::"));
+    }
+    for text in finding.unread.iter().chain([&finding.title]).chain(&finding.custom_rule) {
+        check_message(text);
+    }
+    check_advice(finding);
+}
+
+/// Advice is for what the finding names, and what may be forged has nobody blocked.
+fn check_advice(finding: &Finding) {
+    let advice = findings::advice(finding);
+    check_message(&advice.reason);
+    assert!(!advice.responses.is_empty());
+    assert!(advice.is_listed || advice.responses == [Response::Tell], "{advice:?}");
+    let remediations = advice.responses.iter().filter_map(|response| response.remediation());
+    let called: Vec<&str> = remediations.filter(|name| !findings::resources_for(name, finding).is_empty()).collect();
+    assert!(!called.contains(&"block-address") || findings::callers(finding).next().is_some());
+    assert!(findings::callers(finding).all(|(_, proof)| proof != Proof::Forgeable));
+    // What acts is cut off, and what was done to it is closed: never both.
+    assert!(!(called.contains(&"isolate-instance") && called.contains(&"open-security-group-ingress")), "{called:?}");
 }
 
 /// An outcome repeats what the signal tells, and that may be hostile.

@@ -1,0 +1,139 @@
+//! What is to be done about a finding: one table, and for whom of the resources that a finding names a row is meant.
+//!
+//! Pure advice. Whether it is followed, the mode, the guard and the remediation's own look at the live resource say.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+
+use crate::signal::{Direction, Finding, Involved, Proof, Role};
+use crate::text::clean;
+
+mod table;
+
+use table::ROWS;
+
+/// One thing to do about a finding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Response {
+    /// Cut the instance off: something hostile is on it.
+    Isolate,
+    /// Cut the instance off if it is the one that acts. On a target anybody may call.
+    IsolateActor,
+    /// Keep out those who called on the instance, unless their addresses may be forged.
+    Block,
+    /// Make the credentials useless.
+    Deactivate,
+    /// The remediation of this name takes back what made it possible.
+    TakeBack(&'static str),
+    /// Tell people.
+    Tell,
+}
+
+impl Response {
+    /// The remediation that does it; telling takes none.
+    pub fn remediation(self) -> Option<&'static str> {
+        match self {
+            Self::Isolate | Self::IsolateActor => Some("isolate-instance"),
+            Self::Block => Some("block-address"),
+            Self::Deactivate => Some("credentials-compromised"),
+            Self::TakeBack(remediation) => Some(remediation),
+            Self::Tell => None,
+        }
+    }
+
+    /// Whether it is meant for a resource that the finding names.
+    fn is_for(self, finding: &Finding, involved: &Involved) -> bool {
+        let is_subject = involved.role != Role::Beside;
+        let is_instance = is_subject && involved.resource.kind == "AWS::EC2::Instance";
+        match self {
+            Self::Isolate => is_instance,
+            Self::IsolateActor => is_instance && acts(finding, involved),
+            Self::Block => is_instance && !acts(finding, involved) && callers(finding).next().is_some(),
+            Self::Deactivate => CREDENTIALS.contains(&involved.resource.kind.as_str()),
+            // It is the open port of an instance on which others call.
+            Self::TakeBack("open-security-group-ingress") => is_instance && !acts(finding, involved),
+            Self::TakeBack(_) => is_subject,
+            Self::Tell => false,
+        }
+    }
+}
+
+/// Whose credentials can be made useless, also where the finding is about what they were used on.
+const CREDENTIALS: &[&str] = &["AWS::IAM::AccessKey", "AWS::IAM::User", "AWS::IAM::Role"];
+
+/// A row of the table.
+#[derive(Debug, Clone, Copy)]
+struct Row {
+    /// The finding types.
+    kinds: &'static [&'static str],
+    /// What is done.
+    responses: &'static [Response],
+    /// Why, in a few words.
+    reason: &'static str,
+}
+
+/// What is to be done about a finding, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Advice {
+    /// Telling, at the least.
+    pub responses: &'static [Response],
+    /// In a few words; cleaned.
+    pub reason: Cow<'static, str>,
+    /// Whether the table has the finding's type.
+    pub is_listed: bool,
+}
+
+/// What is to be done about a finding. A type that the table has not, and what a custom detection rule found, is told.
+pub fn advice(finding: &Finding) -> Advice {
+    const TELL: &[Response] = &[Response::Tell];
+    let kind = finding.kind.as_str();
+    let row = ROWS.iter().find(|row| row.kinds.contains(&kind));
+    match (row, &finding.custom_rule) {
+        (Some(row), None) => Advice { responses: row.responses, reason: Cow::Borrowed(row.reason), is_listed: true },
+        (row, Some(rule)) => {
+            let reason = format!("the account's own detection rule `{rule}` found it");
+            Advice { responses: TELL, reason: Cow::Owned(reason), is_listed: row.is_some() }
+        }
+        (None, None) => {
+            let family = kind.split('/').next().unwrap_or_default();
+            let of_family = |row: &Row| row.kinds.iter().any(|one| one.split('/').next() == Some(family));
+            let what = if ROWS.iter().any(of_family) { "other findings of its family" } else { "no such finding" };
+            let reason = format!("`{}` is not in the table, which has {what}", clean(kind, 120));
+            Advice { responses: TELL, reason: Cow::Owned(reason), is_listed: false }
+        }
+    }
+}
+
+/// The resources for which `remediation` is to do something about a finding. Empty, when it is none of its affairs.
+pub fn resources_for<'a>(remediation: &str, finding: &'a Finding) -> Vec<&'a Involved> {
+    let responses = advice(finding).responses.iter().filter(|response| response.remediation() == Some(remediation));
+    let responses: Vec<&Response> = responses.collect();
+    let is_meant = |involved: &&Involved| responses.iter().any(|response| response.is_for(finding, involved));
+    finding.resources.iter().filter(is_meant).collect()
+}
+
+/// Who called, as far as it is worth blocking: never an address that may be forged. [`Proof::Unproven`] ones take a
+/// further look.
+pub fn callers(finding: &Finding) -> impl Iterator<Item = (IpAddr, Proof)> {
+    let is_caller = |proof| proof != Proof::Forgeable;
+    finding
+        .contacts
+        .iter()
+        .filter(move |contact| contact.direction == Some(Direction::Inbound) && is_caller(contact.proof))
+        .filter_map(|contact| Some((contact.address?, contact.proof)))
+}
+
+/// Whether the resource did something itself: it is the actor, or it began the connection. GuardDuty calls an instance that
+/// talks to a drop point its target.
+fn acts(finding: &Finding, involved: &Involved) -> bool {
+    match involved.role {
+        Role::Actor => true,
+        Role::Beside => false,
+        Role::Target | Role::Untold => {
+            finding.contacts.iter().any(|contact| contact.direction == Some(Direction::Outbound))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
