@@ -167,7 +167,7 @@ impl Reader<'_> {
         }
         let is_known = PLACES.iter().any(|place| place.subject_of.contains(&about)) || about == "Container";
         if !(is_known || is_sequence || about == "AttackSequence") {
-            self.leave(format!("the resource type `{about}`"));
+            self.leave(&format!("the resource type `{about}`"));
         }
         let known = |name: &str| {
             let same = |one: &str| one.eq_ignore_ascii_case(name);
@@ -176,7 +176,7 @@ impl Reader<'_> {
         };
         let names = resource.as_object().into_iter().flat_map(|map| map.keys());
         for name in names.filter(|name| !known(name)) {
-            self.leave(format!("the field `{name}`"));
+            self.leave(&format!("the field `{name}`"));
         }
     }
 
@@ -188,12 +188,12 @@ impl Reader<'_> {
             let about = text(resource, "resourceType").unwrap_or_default();
             let uid = text(resource, "uid").or(text(resource, "name"));
             let Some((_, kind)) = SEQUENCE_KINDS.iter().find(|(name, _)| *name == about) else {
-                self.leave(format!("the {about} `{}`", uid.unwrap_or_default()));
+                self.leave(&format!("the {about} `{}`", uid.unwrap_or_default()));
                 continue;
             };
             let is_ours = |name: &str, own: &str| text(resource, name).is_none_or(|told| told == own);
             if !(is_ours("accountId", self.account) && is_ours("region", self.region)) {
-                self.leave(format!("{kind} `{}` of another account or region", uid.unwrap_or_default()));
+                self.leave(&format!("{kind} `{}` of another account or region", uid.unwrap_or_default()));
                 continue;
             }
             let role = if uid.is_some_and(|uid| credentials.contains(&uid)) { Role::Actor } else { Role::Untold };
@@ -206,14 +206,14 @@ impl Reader<'_> {
     /// Adds a resource once; `names` say which, and `value` tells more of it.
     fn add(&mut self, kind: &'static str, names: &[&str], role: Role, value: &Value) {
         let Some(name) = names.first() else {
-            return self.leave(format!("{kind} without an id"));
+            return self.leave(&format!("{kind} without an id"));
         };
         if let Some(foreign) = names.iter().find(|name| name.starts_with("arn:") && !self.is_own(name)) {
-            return self.leave(format!("{kind} `{foreign}` of another account or region"));
+            return self.leave(&format!("{kind} `{foreign}` of another account or region"));
         }
         let id = if NAMED_BY_ARN.contains(&kind) { name } else { last_part(kind, name) };
         if id.is_empty() || id.len() > 400 || id.chars().any(char::is_control) {
-            return self.leave(format!("{kind} `{id}`, which is no id"));
+            return self.leave(&format!("{kind} `{id}`, which is no id"));
         }
         if self.found.resources.iter().any(|one| one.resource.kind == kind && one.resource.id == id) {
             return;
@@ -235,9 +235,9 @@ impl Reader<'_> {
         })
     }
 
-    fn leave(&mut self, what: String) {
+    fn leave(&mut self, what: &str) {
         if self.found.unread.len() < MOST_UNREAD {
-            self.found.unread.push(clean(&what, 200));
+            self.found.unread.push(clean(what, 200));
         }
     }
 }

@@ -1,5 +1,5 @@
 use proptest::prelude::*;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::Outcome;
 use crate::signal::{self, Contact, Direction, Fact, Finding, Proof, Role, Severity, Signal};
@@ -60,14 +60,15 @@ fn brute_force() -> Value {
 /// The API's form of it: every name with a capital first letter.
 fn with_capitals(value: &Value) -> Value {
     match value {
-        Value::Object(map) => map
-            .iter()
-            .map(|(name, inner)| (format!("{}{}", name[..1].to_uppercase(), &name[1..]), with_capitals(inner)))
-            .collect::<Map<_, _>>()
-            .into(),
+        Value::Object(map) => map.iter().map(|(name, inner)| (capital(name), with_capitals(inner))).collect(),
         Value::Array(list) => list.iter().map(with_capitals).collect(),
         other => other.clone(),
     }
+}
+
+fn capital(name: &str) -> String {
+    let mut letters = name.chars();
+    letters.next().into_iter().map(|first| first.to_ascii_uppercase()).chain(letters).collect()
 }
 
 /// Kinds, ids and roles.
