@@ -115,24 +115,17 @@ pub fn resources_for<'a>(remediation: &str, finding: &'a Finding) -> Vec<&'a Inv
 /// Who called, as far as it is worth blocking: never an address that may be forged. [`Proof::Unproven`] ones take a
 /// further look.
 pub fn callers(finding: &Finding) -> impl Iterator<Item = (IpAddr, Proof)> {
-    let is_caller = |proof| proof != Proof::Forgeable;
-    finding
-        .contacts
-        .iter()
-        .filter(move |contact| contact.direction == Some(Direction::Inbound) && is_caller(contact.proof))
+    let called = finding.contacts.iter().filter(|contact| contact.direction == Some(Direction::Inbound));
+    called
+        .filter(|contact| contact.proof != Proof::Forgeable)
         .filter_map(|contact| Some((contact.address?, contact.proof)))
 }
 
-/// Whether the resource did something itself: it is the actor, or it began the connection. GuardDuty calls an instance that
-/// talks to a drop point its target.
+/// Whether a resource that the finding is about did something itself: it is the actor, or it began the connection.
+/// GuardDuty calls an instance that talks to a drop point its target.
 fn acts(finding: &Finding, involved: &Involved) -> bool {
-    match involved.role {
-        Role::Actor => true,
-        Role::Beside => false,
-        Role::Target | Role::Untold => {
-            finding.contacts.iter().any(|contact| contact.direction == Some(Direction::Outbound))
-        }
-    }
+    let began = || finding.contacts.iter().any(|contact| contact.direction == Some(Direction::Outbound));
+    involved.role == Role::Actor || began()
 }
 
 #[cfg(test)]

@@ -127,12 +127,12 @@ fn check_advice(finding: &Finding) {
     check_message(&advice.reason);
     assert!(!advice.responses.is_empty());
     assert!(advice.is_listed || advice.responses == [Response::Tell], "{advice:?}");
-    let remediations = advice.responses.iter().filter_map(|response| response.remediation());
-    let called: Vec<&str> = remediations.filter(|name| !findings::resources_for(name, finding).is_empty()).collect();
-    assert!(!called.contains(&"block-address") || findings::callers(finding).next().is_some());
     assert!(findings::callers(finding).all(|(_, proof)| proof != Proof::Forgeable));
+    let of = |remediation| findings::resources_for(remediation, finding);
+    assert!(of("block-address").is_empty() || findings::callers(finding).next().is_some());
     // What acts is cut off, and what was done to it is closed: never both.
-    assert!(!(called.contains(&"isolate-instance") && called.contains(&"open-security-group-ingress")), "{called:?}");
+    let (isolated, closed) = (of("isolate-instance"), of("open-security-group-ingress"));
+    assert!(!isolated.iter().any(|one| closed.contains(one)), "{isolated:?} and {closed:?}");
 }
 
 /// An outcome repeats what the signal tells, and that may be hostile.

@@ -109,6 +109,17 @@ fn what_may_be_forged_blocks_nobody() {
 }
 
 #[test]
+fn whom_an_instance_calls_is_not_blocked() {
+    // Or whoever is on the instance could have anybody blocked.
+    let kind = "UnauthorizedAccess:EC2/MaliciousIPCaller.Custom";
+    for role in ["ACTOR", "TARGET"] {
+        let calls = finding(kind, &instance(), &connection(role, "OUTBOUND", "TCP"));
+        assert_eq!(called(&calls), [("isolate-instance", vec!["i-1"])]);
+        assert_eq!(callers(&calls).count(), 0);
+    }
+}
+
+#[test]
 fn the_node_of_a_cluster_is_not_cut_off_and_the_caller_of_a_bucket_is() {
     let mut cluster = json!({"resourceType": "EKSCluster", "eksClusterDetails": {"name": "shop"}});
     cluster["instanceDetails"] = json!({"instanceId": "i-1"});

@@ -268,6 +268,7 @@ fn what_is_not_understood_or_is_of_another_account_is_told() {
         "resourceType": "Satellite\"", "satelliteDetails": {}, "lambdaDetails": {
             "functionName": "pay", "functionArn": "arn:aws:lambda:eu-central-1:444455556666:function:pay",
         },
+        "rdsDbInstanceDetails": {"dbInstanceIdentifier": "db", "dbInstanceArn": "arn:aws:rds:us-east-1:111122223333:db:db"},
         "s3BucketDetails": [{}], "instanceDetails": {"instanceId": "i\n1"},
     });
     let finding = finding(&with("resource", resource));
@@ -278,6 +279,7 @@ fn what_is_not_understood_or_is_of_another_account_is_told() {
             "AWS::EC2::Instance `i 1`, which is no id",
             "AWS::S3::Bucket without an id",
             "AWS::Lambda::Function `arn:aws:lambda:eu-central-1:444455556666:function:pay` of another account or region",
+            "AWS::RDS::DBInstance `arn:aws:rds:us-east-1:111122223333:db:db` of another account or region",
             "the resource type `Satellite'`",
             "the field `satelliteDetails`",
         ]
