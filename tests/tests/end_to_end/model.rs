@@ -5,6 +5,7 @@
 //! A failure shows the shortest sequence that was found. `PROPTEST_CASES` and `PROPTEST_RNG_SEED` make it more, or other,
 //! sequences.
 
+mod change;
 mod openings;
 mod stage;
 

@@ -5,20 +5,17 @@ use std::time::Instant;
 
 use aws_sdk_ec2::types::SecurityGroupRule;
 use chrono::TimeDelta;
-use rescind::plan::StepState;
 use rescind::{Outcome, Status};
 use rescind_tests::cloudtrail::{self, Who};
 use rescind_tests::{Fault, FunctionError, When, World, now};
 use serde_json::{Value, json};
 
-use super::openings::{OPENINGS, Opening, content, contents_of_inverse, id, revoked_by};
+use super::change::{Change, CutOff, Held, contents, differs, hold, is_ipv4, is_risky, plans_for, takes_back};
+use super::openings::{OPENINGS, Opening, content, contents_of_inverse, id};
 use super::{Action, Kill, LEASE};
 
 /// The rules of the template that feed the remediation.
 const RULES: [&str; 2] = ["OpenSecurityGroupIngress", "OpenSecurityGroupIngressItem"];
-
-/// What breaks the model, in a sentence.
-type Held = Result<(), String>;
 
 /// See the module.
 pub(super) struct Stage {
@@ -42,31 +39,6 @@ pub(super) struct Stage {
     revokes: usize,
     /// Those whose answer nobody heard.
     unheard: usize,
-}
-
-/// One event.
-struct Change {
-    input: Value,
-    /// The rules that it tells, by id, and what they let in; `None` when it only tells of a group.
-    told: Option<Vec<(String, &'static Opening)>>,
-    answered: Option<Outcome>,
-    cut_off: Option<CutOff>,
-    /// What was taken back on account of it, by all its deliveries.
-    taken: Vec<SecurityGroupRule>,
-    /// Somebody took away what it was about, and a delivery was cut off: Rescind can't tell which of the two did.
-    is_unclear: bool,
-    /// What the group was after the revert.
-    after: BTreeSet<String>,
-    undone: Option<Outcome>,
-}
-
-/// A delivery that was killed.
-struct CutOff {
-    since: Instant,
-    /// What it might have said.
-    expected: Vec<Status>,
-    /// What it had left to take back.
-    left: Vec<SecurityGroupRule>,
 }
 
 /// What came of an invocation; `None` when the function was killed.
@@ -562,57 +534,4 @@ impl Stage {
         self.rules = live;
         Ok(back)
     }
-}
-
-impl Change {
-    fn is(&self, status: Status) -> bool {
-        self.answered.as_ref().is_some_and(|outcome| outcome.status == status)
-    }
-
-    /// Whether another delivery changes nothing any more.
-    fn is_final(&self) -> bool {
-        self.is(Status::Reverted) || self.is(Status::AwaitingApproval)
-    }
-
-    fn outcome_id(&self) -> String {
-        self.answered.as_ref().map_or_else(|| "0".repeat(32), |outcome| outcome.id.clone())
-    }
-}
-
-fn is_risky(rule: &SecurityGroupRule) -> bool {
-    Opening::of(rule).is_some_and(|opening| opening.is_risky)
-}
-
-fn is_ipv4(rule: &SecurityGroupRule) -> bool {
-    Opening::of(rule).is_some_and(Opening::is_ipv4)
-}
-
-/// Whether the steps of an outcome took exactly these rules away, and would put exactly these back.
-fn takes_back(outcome: &Outcome, rules: &[SecurityGroupRule]) -> bool {
-    is_about(outcome, StepState::Done, rules)
-}
-
-/// Whether the steps of an outcome that are still to be made are for exactly these rules.
-fn plans_for(outcome: &Outcome, rules: &[SecurityGroupRule]) -> bool {
-    is_about(outcome, StepState::Planned, rules)
-}
-
-fn is_about(outcome: &Outcome, state: StepState, rules: &[SecurityGroupRule]) -> bool {
-    let steps = || outcome.steps.iter().filter(|step| step.state == state);
-    let ids: BTreeSet<String> = steps().flat_map(revoked_by).collect();
-    let back: BTreeSet<String> = steps().flat_map(contents_of_inverse).collect();
-    ids == rules.iter().map(|rule| id(rule).to_owned()).collect() && back == contents(rules)
-}
-
-/// What rules are, but for their ids: what two moments are compared by.
-fn contents(rules: &[SecurityGroupRule]) -> BTreeSet<String> {
-    rules.iter().map(content).collect()
-}
-
-fn differs(live: &[SecurityGroupRule], model: &[SecurityGroupRule]) -> String {
-    format!("the group is {live:#?} instead of {model:#?}")
-}
-
-fn hold(is_so: bool, problem: impl FnOnce() -> String) -> Held {
-    if is_so { Ok(()) } else { Err(problem()) }
 }

@@ -1,0 +1,92 @@
+//! An event in the model, and how what Rescind says and does is compared with it.
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use aws_sdk_ec2::types::SecurityGroupRule;
+use rescind::plan::StepState;
+use rescind::{Outcome, Status};
+use serde_json::Value;
+
+use super::openings::{Opening, content, contents_of_inverse, id, revoked_by};
+
+/// What breaks the model, in a sentence.
+pub(super) type Held = Result<(), String>;
+
+/// One event.
+pub(super) struct Change {
+    pub(super) input: Value,
+    /// The rules that it tells, by id, and what they let in; `None` when it only tells of a group.
+    pub(super) told: Option<Vec<(String, &'static Opening)>>,
+    pub(super) answered: Option<Outcome>,
+    pub(super) cut_off: Option<CutOff>,
+    /// What was taken back on account of it, by all its deliveries.
+    pub(super) taken: Vec<SecurityGroupRule>,
+    /// Somebody took away what it was about, and a delivery was cut off: Rescind can't tell which of the two did.
+    pub(super) is_unclear: bool,
+    /// What the group was after the revert.
+    pub(super) after: BTreeSet<String>,
+    pub(super) undone: Option<Outcome>,
+}
+
+/// A delivery that was killed.
+pub(super) struct CutOff {
+    pub(super) since: Instant,
+    /// What it might have said.
+    pub(super) expected: Vec<Status>,
+    /// What it had left to take back.
+    pub(super) left: Vec<SecurityGroupRule>,
+}
+
+impl Change {
+    pub(super) fn is(&self, status: Status) -> bool {
+        self.answered.as_ref().is_some_and(|outcome| outcome.status == status)
+    }
+
+    /// Whether another delivery changes nothing any more.
+    pub(super) fn is_final(&self) -> bool {
+        self.is(Status::Reverted) || self.is(Status::AwaitingApproval)
+    }
+
+    pub(super) fn outcome_id(&self) -> String {
+        self.answered.as_ref().map_or_else(|| "0".repeat(32), |outcome| outcome.id.clone())
+    }
+}
+
+pub(super) fn is_risky(rule: &SecurityGroupRule) -> bool {
+    Opening::of(rule).is_some_and(|opening| opening.is_risky)
+}
+
+pub(super) fn is_ipv4(rule: &SecurityGroupRule) -> bool {
+    Opening::of(rule).is_some_and(Opening::is_ipv4)
+}
+
+/// Whether the steps of an outcome took exactly these rules away, and would put exactly these back.
+pub(super) fn takes_back(outcome: &Outcome, rules: &[SecurityGroupRule]) -> bool {
+    is_about(outcome, StepState::Done, rules)
+}
+
+/// Whether the steps of an outcome that are still to be made are for exactly these rules.
+pub(super) fn plans_for(outcome: &Outcome, rules: &[SecurityGroupRule]) -> bool {
+    is_about(outcome, StepState::Planned, rules)
+}
+
+fn is_about(outcome: &Outcome, state: StepState, rules: &[SecurityGroupRule]) -> bool {
+    let steps = || outcome.steps.iter().filter(|step| step.state == state);
+    let ids: BTreeSet<String> = steps().flat_map(revoked_by).collect();
+    let back: BTreeSet<String> = steps().flat_map(contents_of_inverse).collect();
+    ids == rules.iter().map(|rule| id(rule).to_owned()).collect() && back == contents(rules)
+}
+
+/// What rules are, but for their ids: what two moments are compared by.
+pub(super) fn contents(rules: &[SecurityGroupRule]) -> BTreeSet<String> {
+    rules.iter().map(content).collect()
+}
+
+pub(super) fn differs(live: &[SecurityGroupRule], model: &[SecurityGroupRule]) -> String {
+    format!("the group is {live:#?} instead of {model:#?}")
+}
+
+pub(super) fn hold(is_so: bool, problem: impl FnOnce() -> String) -> Held {
+    if is_so { Ok(()) } else { Err(problem()) }
+}
