@@ -22,7 +22,7 @@ use stage::Stage;
 /// Sequences, if nobody says otherwise.
 const CASES: u32 = 24;
 /// The same sequences each time, if nobody says otherwise.
-const SEED: u64 = 1;
+const SEED: u64 = 5;
 /// How long a claim holds, so that who is killed is not waited for for long. Nothing here runs side by side.
 const LEASE: Duration = Duration::from_millis(400);
 
@@ -65,12 +65,12 @@ fn action() -> impl Strategy<Value = Action> {
     prop_oneof![
         4 => authorize(),
         1 => (which.clone(), 0..OPENINGS.len()).prop_map(|(rule, opening)| Action::Modify { rule, opening }),
-        1 => which.clone().prop_map(|rule| Action::Revoke { rule }),
+        2 => which.clone().prop_map(|rule| Action::Revoke { rule }),
         1 => Just(Action::Report),
         8 => (which.clone(), to_take_back()).prop_map(|(change, kill)| Action::Deliver { change, kill }),
-        2 => (which.clone(), to_take_back()).prop_map(|(change, kill)| Action::Approve { change, kill }),
+        3 => (which.clone(), to_take_back()).prop_map(|(change, kill)| Action::Approve { change, kill }),
         5 => (which, any::<bool>(), to_put_back).prop_map(|(change, force, kill)| Action::Undo { change, force, kill }),
-        2 => Just(Action::Switch),
+        1 => Just(Action::Switch),
     ]
 }
 
@@ -108,8 +108,9 @@ fn the_group_is_what_the_model_says_whatever_happens() {
         config.rng_seed = RngSeed::Fixed(SEED);
     }
     let seed = config.rng_seed;
+    let sequences = (prop::option::of(Just(Action::Switch)), authorize(), prop::collection::vec(action(), 2..=9));
     let sequences =
-        (authorize(), prop::collection::vec(action(), 2..=9)).prop_map(|(first, more)| [vec![first], more].concat());
+        sequences.prop_map(|(mode, first, more)| mode.into_iter().chain([first]).chain(more).collect::<Vec<_>>());
     let result = TestRunner::new(config).run(&sequences, |actions| {
         let mut stage = stage.borrow_mut();
         runtime.block_on(stage.play(&actions)).map_err(|problem| TestCaseError::fail(stage.told(&problem)))

@@ -1,4 +1,4 @@
-//! An event in the model, and how what Rescind says and does is compared with it.
+//! What the model knows of an event, and what an outcome tells of rules.
 
 use std::collections::BTreeSet;
 use std::time::Instant;
@@ -8,10 +8,7 @@ use rescind::plan::StepState;
 use rescind::{Outcome, Status};
 use serde_json::Value;
 
-use super::openings::{Opening, content, contents_of_inverse, id, revoked_by};
-
-/// What breaks the model, in a sentence.
-pub(super) type Held = Result<(), String>;
+use super::openings::{Opening, contents, contents_of_inverse, id, revoked_by};
 
 /// One event.
 pub(super) struct Change {
@@ -53,14 +50,6 @@ impl Change {
     }
 }
 
-pub(super) fn is_risky(rule: &SecurityGroupRule) -> bool {
-    Opening::of(rule).is_some_and(|opening| opening.is_risky)
-}
-
-pub(super) fn is_ipv4(rule: &SecurityGroupRule) -> bool {
-    Opening::of(rule).is_some_and(Opening::is_ipv4)
-}
-
 /// Whether the steps of an outcome took exactly these rules away, and would put exactly these back.
 pub(super) fn takes_back(outcome: &Outcome, rules: &[SecurityGroupRule]) -> bool {
     is_about(outcome, StepState::Done, rules)
@@ -76,17 +65,4 @@ fn is_about(outcome: &Outcome, state: StepState, rules: &[SecurityGroupRule]) ->
     let ids: BTreeSet<String> = steps().flat_map(revoked_by).collect();
     let back: BTreeSet<String> = steps().flat_map(contents_of_inverse).collect();
     ids == rules.iter().map(|rule| id(rule).to_owned()).collect() && back == contents(rules)
-}
-
-/// What rules are, but for their ids: what two moments are compared by.
-pub(super) fn contents(rules: &[SecurityGroupRule]) -> BTreeSet<String> {
-    rules.iter().map(content).collect()
-}
-
-pub(super) fn differs(live: &[SecurityGroupRule], model: &[SecurityGroupRule]) -> String {
-    format!("the group is {live:#?} instead of {model:#?}")
-}
-
-pub(super) fn hold(is_so: bool, problem: impl FnOnce() -> String) -> Held {
-    if is_so { Ok(()) } else { Err(problem()) }
 }

@@ -1,6 +1,6 @@
 //! What the people of the model let in, and rules as texts that can be compared.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use aws_sdk_ec2::types::{IpPermission, IpRange, Ipv6Range, SecurityGroupRule};
@@ -90,6 +90,19 @@ pub(super) fn content(rule: &SecurityGroupRule) -> String {
         rule.cidr_ipv4().or(rule.cidr_ipv6()).unwrap_or_default(),
         rule.description()
     )
+}
+
+/// What rules are, but for their ids: what two moments are compared by.
+pub(super) fn contents(rules: &[SecurityGroupRule]) -> BTreeSet<String> {
+    rules.iter().map(content).collect()
+}
+
+pub(super) fn is_risky(rule: &SecurityGroupRule) -> bool {
+    Opening::of(rule).is_some_and(|opening| opening.is_risky)
+}
+
+pub(super) fn is_ipv4(rule: &SecurityGroupRule) -> bool {
+    Opening::of(rule).is_some_and(Opening::is_ipv4)
 }
 
 /// The rules that the inverse of a step puts back, as [`content`] tells them.
