@@ -15,8 +15,8 @@
 //! ## Safety
 //! Interrupts nothing: it lets in or out again what was let before. It can be undone: the inverse revokes the rules again.
 //! They come back under new ids. Earlier state: the event, where it tells the removed rules, their tags by the baseline or
-//! AWS Config's history; else these tell all of it. From a request alone nothing is put back: in a default VPC it may name
-//! rules that were never there.
+//! AWS Config's history; else these tell all of it. What AWS Config had not seen in the group before is not put back. From a
+//! request alone nothing is, either: in a default VPC it may name rules that were never there.
 //!
 //! ## Tags
 //! `rescind:protected-tag`; `rescind:ports`, `rescind:allowed-cidrs` and `rescind:widest-source` say which rules are not
@@ -135,6 +135,7 @@ impl Remediation for SecurityGroupRuleRemoved {
             return Assessment::Harmless { reason: format!("a rule was removed, and {reason}") };
         }
         let group = state.id().unwrap_or(&resource.id);
+        let (unseen, told): (Vec<&Told>, Vec<&Told>) = told.iter().partition(|told| is_unseen(told, state));
         let removed: Vec<Rule> = told.iter().filter_map(|told| removed_rule(told, *is_certain, state)).collect();
         let (back, gone): (Vec<Rule>, Vec<Rule>) =
             removed.iter().cloned().partition(|rule| state.rules().iter().any(|live| live.is_same_as(rule)));
@@ -167,7 +168,9 @@ impl Remediation for SecurityGroupRuleRemoved {
             };
         }
         Assessment::Harmless {
-            reason: if open.is_empty() {
+            reason: if !unseen.is_empty() && open.is_empty() {
+                format!("what {group} has lost, AWS Config had not seen there: it stays removed")
+            } else if open.is_empty() {
                 format!("the call removed no rule of {group}")
             } else {
                 format!("what {group} has lost would open a guarded port; it stays removed: {}", list(&gone))
@@ -189,6 +192,14 @@ impl Remediation for SecurityGroupRuleRemoved {
     async fn make(&self, scope: &Scope, call: &Call) -> Result<(), CallError> {
         calls::make(scope, call).await
     }
+}
+
+/// Whether the earlier state is known and did not have the rule: it stood for a short time only, or never, and an event
+/// alone is not believed.
+fn is_unseen(told: &Told, state: &State) -> bool {
+    let Some(rule) = &told.rule else { return false };
+    matches!(state.earlier, Earlier::Rules { .. })
+        && !state.earlier.of_removed(told).is_some_and(|earlier| earlier.is_same_as(rule))
 }
 
 /// The rule as it was: what the event tells of it, if that is certain, with the tags that the earlier state tells.
@@ -257,14 +268,27 @@ mod tests {
     #[test]
     fn what_the_response_tells_is_put_back_unless_it_is_there_or_was_open() {
         let (fine, open) = (rule("sgr-1", 5432, "10.0.0.0/8"), rule("sgr-2", 22, "0.0.0.0/0"));
+        let seen = [read(&fine), read(&open)];
         let (request, response) =
             (json!({"groupId": "sg-1"}), json!({"revokedSecurityGroupRuleSet": {"items": [fine, open]}}));
-        let Assessment::Risky { offenders, .. } = judged(&response, &request, &[], &[]) else { panic!("risky") };
+        let Assessment::Risky { offenders, .. } = judged(&response, &request, &seen, &[]) else { panic!("risky") };
         assert_eq!(offenders, [read(&fine)]);
         let again = read(&rule("sgr-9", 5432, "10.0.0.0/8"));
-        assert!(matches!(judged(&response, &request, &[], &[again]), Assessment::AlreadySafe { .. }));
+        assert!(matches!(judged(&response, &request, &seen, &[again]), Assessment::AlreadySafe { .. }));
         let response = json!({"revokedSecurityGroupRuleSet": {"items": open}});
-        assert!(matches!(judged(&response, &request, &[], &[]), Assessment::Harmless { .. }));
+        assert!(matches!(judged(&response, &request, &seen, &[]), Assessment::Harmless { .. }));
+    }
+
+    #[test]
+    fn what_aws_config_had_not_seen_is_not_put_back_on_an_events_word() {
+        let told = rule("sgr-1", 8080, "0.0.0.0/0");
+        let (request, response) = (json!({"groupId": "sg-1"}), json!({"revokedSecurityGroupRuleSet": {"items": told}}));
+        for seen in
+            [vec![], vec![read(&rule("sgr-1", 5432, "10.0.0.0/8"))], vec![read(&rule("sgr-2", 8080, "10.0.0.0/8"))]]
+        {
+            assert!(matches!(judged(&response, &request, &seen, &[]), Assessment::Harmless { .. }), "{seen:?}");
+        }
+        assert!(matches!(judged(&response, &request, &[read(&told)], &[]), Assessment::Risky { .. }));
     }
 
     #[test]
@@ -274,7 +298,10 @@ mod tests {
         let (gone, stay) = halves.split_first().unwrap();
         let stay: Vec<Rule> = stay.iter().map(read).collect();
         let response = json!({"revokedSecurityGroupRuleSet": {"items": gone}});
-        assert!(matches!(judged(&response, &json!({"groupId": "sg-1"}), &[], &stay), Assessment::Harmless { .. }));
+        assert!(matches!(
+            judged(&response, &json!({"groupId": "sg-1"}), &[read(gone)], &stay),
+            Assessment::Harmless { .. }
+        ));
     }
 
     #[test]
@@ -294,7 +321,7 @@ mod tests {
                 panic!("risky: {request}")
             };
             assert_eq!(offenders, std::slice::from_ref(&was));
-            assert!(matches!(judged(&Value::Null, &request, &[], &[]), Assessment::Unclear { .. }), "{request}");
+            assert!(!matches!(judged(&Value::Null, &request, &[], &[]), Assessment::Risky { .. }), "{request}");
         }
     }
 }
