@@ -472,3 +472,6 @@ impl Permission {
             .build()
     }
 }
+
+#[cfg(test)]
+mod tests;
