@@ -14,6 +14,8 @@ pub mod scenes;
 pub mod schema;
 pub mod world;
 
+use std::io::Write;
+
 pub use account::Account;
 pub use emulator::Emulator;
 pub use function::{Function, FunctionError};
@@ -33,4 +35,11 @@ pub fn repository() -> std::path::PathBuf {
 #[expect(clippy::disallowed_methods, reason = "the tests make events of what happens now")]
 pub fn now() -> chrono::DateTime<chrono::Utc> {
     chrono::Utc::now()
+}
+
+/// Says what a test has tried, among the names of the tests that pass: what `println!` prints is shown of failures alone.
+pub fn say(line: &str) {
+    let mut out = std::io::stdout().lock();
+    // Nobody reads it, if it can't be written.
+    let _ = writeln!(out, "{line}");
 }

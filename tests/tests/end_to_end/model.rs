@@ -115,7 +115,7 @@ fn the_group_is_what_the_model_says_whatever_happens() {
         let mut stage = stage.borrow_mut();
         runtime.block_on(stage.play(&actions)).map_err(|problem| TestCaseError::fail(stage.told(&problem)))
     });
-    println!("{seed:?}: {}", stage.borrow().counted());
+    rescind_tests::say(&format!("{seed:?}: {}", stage.borrow().counted()));
     match result {
         Ok(()) => {}
         Err(TestError::Fail(problem, actions)) => panic!("{problem}\n\nwith {seed:?}: {actions:?}"),

@@ -160,7 +160,7 @@ async fn survives_kills(kind: Kind) -> usize {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_function_killed_at_any_step_is_finished_by_the_next_delivery() {
     let tried = futures_util::future::join_all(KINDS.into_iter().map(survives_kills));
-    println!("{} kills tried", tried.await.into_iter().sum::<usize>());
+    rescind_tests::say(&format!("{} kills tried", tried.await.into_iter().sum::<usize>()));
 }
 
 /// 200 deliveries of 20 changes, shuffled, up to eight at the same time.
@@ -177,7 +177,7 @@ async fn duplicates_in_any_order_and_side_by_side_are_one_remediation_each() {
         }
         let mut deliveries: Vec<Value> = changes.iter().flat_map(|(_, input)| vec![input.clone(); 10]).collect();
         shuffle(&mut deliveries, seed);
-        println!("seed {seed}");
+        rescind_tests::say(&format!("seed {seed}"));
         let gate = tokio::sync::Semaphore::new(8);
         let all = deliveries.iter().map(|input| async {
             let _turn = gate.acquire().await.expect("the gate stays open");

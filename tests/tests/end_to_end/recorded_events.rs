@@ -15,7 +15,7 @@ const VARIABLE: &str = "RESCIND_RECORDED_EVENTS";
 #[tokio::test(flavor = "multi_thread")]
 async fn recorded_events_lead_to_an_outcome_or_a_clear_error() {
     let Some(path) = std::env::var_os(VARIABLE) else {
-        println!("not run: {VARIABLE} names no file of recorded events");
+        rescind_tests::say(&format!("not run: {VARIABLE} names no file of recorded events"));
         return;
     };
     let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -46,7 +46,7 @@ async fn recorded_events_lead_to_an_outcome_or_a_clear_error() {
         assert!(world.proxy.changes().is_empty(), "{key}: {told}: {:?}", world.proxy.operations());
         *counts.entry(told).or_default() += 1;
     }
-    println!("{attacks} attacks taken back; the others: {counts:?}");
+    rescind_tests::say(&format!("{attacks} attacks taken back; the others: {counts:?}"));
     assert_eq!(attacks, 1, "the file holds the record of an attack that opens port 22");
 }
 

@@ -8,9 +8,9 @@ use rescind_tests::{Fault, KINDS, Kind, Scene, When, World, cloudtrail};
 use serde_json::Value;
 
 /// The calls of one remediation are shared out, to be disturbed side by side.
-const SHARES: usize = 4;
+const SHARES: usize = 7;
 /// They wait more than they compute.
-const AT_ONCE: usize = 12;
+const AT_ONCE: usize = 21;
 
 /// Disturbs calls in each way, delivers, and delivers once more when the function failed. The change is taken back in the
 /// end, nothing else is touched, and there is one outcome.
@@ -79,7 +79,7 @@ async fn every_call_of_every_remediation_may_fail_in_every_way() {
         let _turn = gate.acquire().await.expect("the gate stays open");
         survives(kind, share).await
     }));
-    println!("{} faults tried", tried.await.into_iter().sum::<usize>());
+    rescind_tests::say(&format!("{} faults tried", tried.await.into_iter().sum::<usize>()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
