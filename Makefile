@@ -44,6 +44,7 @@ setup: $(STAMP) ## Install the tools into .venv
 
 $(STAMP): requirements.txt
 	$(if $(PYTHON),,$(error Python 3.11 or newer is needed))
+	@echo "Installing the tools into $(VENV); the first time that takes some minutes."
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@

@@ -251,7 +251,13 @@ impl Function {
     /// The tags that a rule of this function may carry.
     pub fn known_tags(&self) -> Vec<TagKey> {
         let own = self.remediations.iter().flat_map(|remediation| remediation.tags().iter().copied());
-        rescind::settings::COMMON.iter().copied().chain(own).collect()
+        let mut known: Vec<TagKey> = Vec::new();
+        for tag in rescind::settings::COMMON.iter().copied().chain(own) {
+            if !known.contains(&tag) {
+                known.push(tag);
+            }
+        }
+        known
     }
 
     /// Checks the tags of a rule as the function itself would, so that a mistake is found before a deployment.

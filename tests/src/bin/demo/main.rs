@@ -183,7 +183,7 @@ impl Stage {
         // A running function remembers tags for a while; a new one reads them at once.
         self.world.function.restart();
         screen.say(
-            "\nOn AWS that takes effect within 60 seconds, for as long a function remembers tags. Here the function is \
+            "\nOn AWS that takes effect within 60 seconds, as a function remembers tags for that long. Here the function is \
              started anew instead, and the two rules are removed by hand.",
         );
     }
