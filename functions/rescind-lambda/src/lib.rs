@@ -18,7 +18,7 @@ mod settings;
 
 pub use aws::{CallError, CallFailure, Scope};
 pub use baseline::{EARLIER_STATE_OPERATIONS, KEEPING_OPERATIONS};
-pub use remediation::{AnyRemediation, Function, Heard, Operation, Recorded, Remediation, Subject};
+pub use remediation::{AnyRemediation, Function, Heard, Operation, Recorded, Remediation, ResourceState, Subject};
 pub use runtime::{replay, run};
 pub use service::{Service, ServiceError, serve};
 

@@ -69,6 +69,22 @@ pub struct Subject<'a, R: Remediation + ?Sized> {
     pub settings: &'a R::Settings,
 }
 
+/// How a resource stands, as the engine looks at it whatever the resource is. Remediations of one kind of resource share it.
+pub trait ResourceState: Send + Sync + Clone + PartialEq {
+    /// The resource's id, where the live state tells more than the signal (a group that was named by name).
+    fn id(&self) -> Option<&str>;
+
+    /// The tags of the resource.
+    fn tags(&self) -> &[(String, String)];
+
+    /// What is known, piece by piece, for comparing two moments.
+    fn facts(&self) -> Facts;
+
+    /// The state that a call of a plan, or of an inverse, makes of this: the same, when nothing is left for it to do.
+    #[must_use]
+    fn after(&self, call: &Call) -> Self;
+}
+
 /// One kind of risky change and how to take it back.
 ///
 /// All but `read` and `make` are pure: they depend on their arguments alone. Those two are the only way to AWS.
@@ -76,7 +92,7 @@ pub trait Remediation: Send + Sync + 'static {
     /// What a signal says, as far as this remediation cares.
     type Target: Send + Sync;
     /// How a resource stands.
-    type State: Send + Sync + Clone + PartialEq;
+    type State: ResourceState;
     /// The remediation's own settings.
     type Settings: Send + Sync;
     /// One offender: what a plan is made of.
@@ -117,21 +133,9 @@ pub trait Remediation: Send + Sync + 'static {
         target: &Self::Target,
     ) -> impl Future<Output = Result<Self::State, CallError>> + Send;
 
-    /// The resource's id, where the live state tells more than the signal (a group that was named by name).
-    fn resource_id<'a>(&self, state: &'a Self::State) -> Option<&'a str>;
-
-    /// What is known of the state, piece by piece, for comparing two moments.
-    fn facts(&self, state: &Self::State) -> Facts;
-
-    /// The state that a call of a plan, or of an inverse, makes of another: the same, when nothing is left for it to do.
-    fn applied(&self, state: &Self::State, call: &Call) -> Self::State;
-
     /// What an offender is, without ids and descriptions: the same for the same change made again, and the piece's name
     /// among the facts.
     fn fingerprint(&self, offender: &Self::Offender) -> String;
-
-    /// The tags of the resource.
-    fn resource_tags<'a>(&self, state: &'a Self::State) -> &'a [(String, String)];
 
     /// Is it risky?
     fn assess(&self, subject: &Subject<'_, Self>) -> Assessment<Self::Offender>;

@@ -19,6 +19,16 @@ pub fn clean(text: &str, longest: usize) -> String {
     cleaned
 }
 
+/// Names for a sentence: all of them up to four, else the first three and how many there are more.
+pub fn few(mut names: Vec<String>) -> String {
+    if names.len() > 4 {
+        let more = names.len() - 3;
+        names.truncate(3);
+        names.push(format!("{more} more"));
+    }
+    names.join(", ")
+}
+
 /// The first half of a SHA-256 hash of the parts, in hexadecimal digits.
 pub fn digest<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
     let mut hash = Sha256::new();

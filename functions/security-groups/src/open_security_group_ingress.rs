@@ -34,12 +34,13 @@
 use std::collections::BTreeSet;
 
 use rescind::addresses::Widest;
-use rescind::journal::Facts;
 use rescind::settings::{SettingsError, TagKey, Tags};
 use rescind::signal::{ComplianceChange, ConfigurationItemChange, Fact, Resource, Signal};
 use rescind::verdict::{Assessment, Evidence};
 use rescind::{Call, Plan, Step};
-use rescind_lambda::{CallError, EARLIER_STATE_OPERATIONS, Heard, Operation, Remediation, Scope, Subject};
+use rescind_lambda::{
+    CallError, EARLIER_STATE_OPERATIONS, Heard, Operation, Remediation, ResourceState, Scope, Subject,
+};
 
 use crate::calls;
 use crate::ec2::action;
@@ -118,24 +119,8 @@ impl Remediation for OpenSecurityGroupIngress {
         State::read(scope, resource, target).await
     }
 
-    fn resource_id<'a>(&self, state: &'a State) -> Option<&'a str> {
-        state.id()
-    }
-
-    fn facts(&self, state: &State) -> Facts {
-        state.facts()
-    }
-
-    fn applied(&self, state: &State, call: &Call) -> State {
-        state.after(call)
-    }
-
     fn fingerprint(&self, offender: &Offence) -> String {
         offender.rule.permits()
-    }
-
-    fn resource_tags<'a>(&self, state: &'a State) -> &'a [(String, String)] {
-        state.tags()
     }
 
     fn assess(&self, subject: &Subject<'_, Self>) -> Assessment<Offence> {
@@ -284,13 +269,7 @@ fn sentence(group: &str, offences: &[Offence], policy: &Policy) -> String {
     let opens: BTreeSet<&str> = offences.iter().flat_map(|offence| offence.opens.iter().map(String::as_str)).collect();
     let sources: BTreeSet<String> = offences.iter().map(|offence| offence.rule.source.to_string()).collect();
     let opens = opens.into_iter().collect::<Vec<_>>().join(", ");
-    let mut named: Vec<String> = sources.into_iter().collect();
-    if named.len() > 4 {
-        let more = named.len() - 3;
-        named.truncate(3);
-        named.push(format!("{more} more"));
-    }
-    let sources = named.join(", ");
+    let sources = rescind::text::few(sources.into_iter().collect());
     match offences.first().map(|offence| offence.why) {
         Some(Why::Stranger) => format!("{group} lets a stranger's group ({sources}) reach {opens}"),
         Some(Why::NotAllowed) => {

@@ -25,12 +25,13 @@
 //! ## References
 //! Amazon EC2 API: `ModifySecurityGroupRules`. AWS Config developer guide: *Components of a configuration item*.
 
-use rescind::journal::Facts;
 use rescind::settings::{SettingsError, TagKey, Tags};
 use rescind::signal::{Fact, Resource, Signal};
 use rescind::verdict::{Assessment, Evidence};
 use rescind::{Call, Plan, Step};
-use rescind_lambda::{CallError, EARLIER_STATE_OPERATIONS, Heard, Operation, Remediation, Scope, Subject};
+use rescind_lambda::{
+    CallError, EARLIER_STATE_OPERATIONS, Heard, Operation, Remediation, ResourceState, Scope, Subject,
+};
 
 use crate::calls;
 use crate::ec2::action;
@@ -104,24 +105,8 @@ impl Remediation for SecurityGroupRuleModified {
         State::read(scope, resource, target).await
     }
 
-    fn resource_id<'a>(&self, state: &'a State) -> Option<&'a str> {
-        state.id()
-    }
-
-    fn facts(&self, state: &State) -> Facts {
-        state.facts()
-    }
-
-    fn applied(&self, state: &State, call: &Call) -> State {
-        state.after(call)
-    }
-
     fn fingerprint(&self, modified: &Modified) -> String {
         modified.now.permits()
-    }
-
-    fn resource_tags<'a>(&self, state: &'a State) -> &'a [(String, String)] {
-        state.tags()
     }
 
     fn assess(&self, subject: &Subject<'_, Self>) -> Assessment<Modified> {

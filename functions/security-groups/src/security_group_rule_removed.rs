@@ -26,12 +26,13 @@
 //! Amazon EC2 API: `AuthorizeSecurityGroupIngress`, `AuthorizeSecurityGroupEgress`, `RevokeSecurityGroupIngress`
 //! (`UnknownIpPermissions`). AWS Config developer guide: *Components of a configuration item*.
 
-use rescind::journal::Facts;
 use rescind::settings::{SettingsError, TagKey, Tags};
 use rescind::signal::{Fact, Resource, Signal};
 use rescind::verdict::{Assessment, Evidence};
 use rescind::{Call, Plan, Step};
-use rescind_lambda::{CallError, EARLIER_STATE_OPERATIONS, Heard, Operation, Remediation, Scope, Subject};
+use rescind_lambda::{
+    CallError, EARLIER_STATE_OPERATIONS, Heard, Operation, Remediation, ResourceState, Scope, Subject,
+};
 
 use crate::calls;
 use crate::earlier::Earlier;
@@ -106,24 +107,8 @@ impl Remediation for SecurityGroupRuleRemoved {
         State::read(scope, resource, target).await
     }
 
-    fn resource_id<'a>(&self, state: &'a State) -> Option<&'a str> {
-        state.id()
-    }
-
-    fn facts(&self, state: &State) -> Facts {
-        state.facts()
-    }
-
-    fn applied(&self, state: &State, call: &Call) -> State {
-        state.after(call)
-    }
-
     fn fingerprint(&self, removed: &Rule) -> String {
         removed.permits()
-    }
-
-    fn resource_tags<'a>(&self, state: &'a State) -> &'a [(String, String)] {
-        state.tags()
     }
 
     fn assess(&self, subject: &Subject<'_, Self>) -> Assessment<Rule> {
@@ -217,13 +202,7 @@ fn removed_rule(told: &Told, is_certain: bool, state: &State) -> Option<Rule> {
 }
 
 fn list(rules: &[Rule]) -> String {
-    let mut named: Vec<String> = rules.iter().map(Rule::permits).collect();
-    if named.len() > 4 {
-        let more = named.len() - 3;
-        named.truncate(3);
-        named.push(format!("{more} more"));
-    }
-    named.join(", ")
+    rescind::text::few(rules.iter().map(Rule::permits).collect())
 }
 
 fn evidence(rule: &Rule) -> Evidence {

@@ -2,7 +2,7 @@
 
 use rescind::journal::Facts;
 use rescind::{Call, Resource};
-use rescind_lambda::{CallError, Scope};
+use rescind_lambda::{CallError, ResourceState, Scope};
 
 use crate::calls;
 use crate::earlier::Earlier;
@@ -65,31 +65,29 @@ impl State {
         })
     }
 
-    /// What a call makes of this.
-    #[must_use]
-    pub fn after(&self, call: &Call) -> Self {
-        let group = self.group.clone();
-        let group = group.map(|group| SecurityGroup { rules: calls::applied(&group.rules, call), ..group });
-        Self { group, ..self.clone() }
-    }
-
     /// The group's rules.
     pub fn rules(&self) -> &[Rule] {
         self.group.as_ref().map(|group| group.rules.as_slice()).unwrap_or_default()
     }
+}
 
-    /// The group's tags.
-    pub fn tags(&self) -> &[(String, String)] {
-        self.group.as_ref().map(|group| group.tags.as_slice()).unwrap_or_default()
-    }
-
-    /// The group's id.
-    pub fn id(&self) -> Option<&str> {
+impl ResourceState for State {
+    fn id(&self) -> Option<&str> {
         self.group.as_ref().map(|group| group.id.as_str())
     }
 
+    fn tags(&self) -> &[(String, String)] {
+        self.group.as_ref().map(|group| group.tags.as_slice()).unwrap_or_default()
+    }
+
     /// Each rule, by what it permits, with its description and tags.
-    pub fn facts(&self) -> Facts {
+    fn facts(&self) -> Facts {
         self.rules().iter().map(|rule| (rule.permits(), rule.notes())).collect()
+    }
+
+    fn after(&self, call: &Call) -> Self {
+        let group = self.group.clone();
+        let group = group.map(|group| SecurityGroup { rules: calls::applied(&group.rules, call), ..group });
+        Self { group, ..self.clone() }
     }
 }

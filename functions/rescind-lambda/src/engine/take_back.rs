@@ -14,7 +14,7 @@ use super::{ANYBODY, Cause, Engine, Work, repeat_key};
 use crate::aws::{CallError, CallFailure, Scope};
 use crate::clock;
 use crate::journal::{Ending, LeftAlone};
-use crate::remediation::Remediation;
+use crate::remediation::{Remediation, ResourceState};
 
 /// Waits between looks at a resource that may not show a change yet: AWS's reads are eventually consistent (Amazon EC2
 /// developer guide, *Eventual consistency*).
@@ -34,7 +34,7 @@ impl Engine {
         mut outcome: Outcome,
         ending: &mut Ending,
     ) -> Outcome {
-        if let Some(id) = work.remediation.resource_id(&state) {
+        if let Some(id) = state.id() {
             outcome.resource.id = id.to_owned();
         }
         let mut assessment = work.assess(&state);
@@ -63,8 +63,8 @@ impl Engine {
             }
             // Where the signal does not tell what was changed, a resource that is closed by now looks harmless.
             Assessment::Harmless { reason } | Assessment::AlreadySafe { reason } => {
-                ending.before = Some(work.facts_before(&state, &outcome.steps));
-                ending.after = Some(work.remediation.facts(&state));
+                ending.before = Some(facts_before(&state, &outcome.steps));
+                ending.after = Some(state.facts());
                 let text = format!("{reason}: an earlier delivery was cut off or failed after it had asked for that");
                 outcome.concluded(Verdict::Risky, Status::Reverted, &text)
             }
@@ -88,7 +88,7 @@ impl Engine {
         let permission = guard::may_act(&Question {
             signal: &work.delivery.signal,
             settings: &work.wanted.common,
-            resource_tags: work.remediation.resource_tags(state),
+            resource_tags: state.tags(),
             now: clock::now(),
             from_event_alone: self.environment.from_event_alone,
             is_approved: matches!(work.cause, Cause::Approval(_)),
@@ -96,7 +96,8 @@ impl Engine {
         match permission {
             Permission::Exempt(by) => {
                 if work.delivery.signal.actor().is_some() {
-                    self.leave_alone(work, LeftAlone::Exempt, &work.fingerprints(&offenders)).await;
+                    let changes = work.fingerprints(&offenders);
+                    self.leave_alone(&outcome, LeftAlone::Exempt, &changes).await;
                 }
                 return outcome.concluded(Verdict::Exempt, Status::Ignored, &format!("{reason}; left alone: {by}"));
             }
@@ -145,7 +146,7 @@ impl Engine {
                 outcome.concluded(Verdict::Risky, Status::AwaitingApproval, &text)
             }
             _ => {
-                ending.before = Some(work.facts_before(state, &outcome.steps));
+                ending.before = Some(facts_before(state, &outcome.steps));
                 let outcome = self.act(work, state, plan, &reason, outcome, ending).await;
                 if outcome.status == Status::Reverted {
                     self.remember_revert(work, &outcome.id, work.fingerprints(&to_take_back)).await;
@@ -172,7 +173,7 @@ impl Engine {
             outcome.concluded(Verdict::Risky, Status::Failed, &format!("{reason}; nothing was changed: {what}"))
         };
         // Should there be no read-back, this is how it stands after the steps that were made before.
-        ending.after = (!outcome.steps.is_empty()).then(|| work.remediation.facts(state));
+        ending.after = (!outcome.steps.is_empty()).then(|| state.facts());
         if let Some((journal, held)) = self.journal.as_ref().zip(work.held.as_deref())
             && !work.is_told_by_the_event(state, &plan, &outcome)
         {
@@ -213,16 +214,16 @@ impl Engine {
                 }
             }
         }
-        self.leave_alone(work, LeftAlone::StoodBack, &fought).await;
+        self.leave_alone(&outcome, LeftAlone::StoodBack, &fought).await;
         outcome
     }
 
     /// A service that only looks at the state, such as AWS Config, will report the change, too: it is left alone then.
-    async fn leave_alone<R: Remediation>(&self, work: &Work<'_, R>, why: LeftAlone, changes: &[String]) {
+    pub(super) async fn leave_alone(&self, outcome: &Outcome, why: LeftAlone, changes: &[String]) {
         let Some(journal) = &self.journal else { return };
-        let key = repeat_key(work.remediation.name(), &work.resource, ANYBODY);
+        let key = repeat_key(&outcome.remediation, &outcome.resource, ANYBODY);
         if let Err(problem) = journal.leave_alone(&self.aws, &key, why, changes).await {
-            error!("that a change is left alone was not journaled: {problem}");
+            error!(outcome_id = outcome.id, "that a change is left alone was not journaled: {problem}");
         }
     }
 
@@ -252,7 +253,7 @@ impl Engine {
             let problem = self.make(work, scope, plan, &mut outcome.steps).await.err();
             match (self.look_again(work, problem.is_none()).await, problem) {
                 (Seen::Safe(state), _) => {
-                    ending.after = Some(work.remediation.facts(&state));
+                    ending.after = Some(state.facts());
                     // A call that got no answer has worked, as is seen now.
                     for step in outcome.steps.iter_mut().filter(|step| step.state == StepState::Unknown) {
                         step.state = StepState::Done;
@@ -260,7 +261,7 @@ impl Engine {
                     if !outcome.steps.iter().any(|step| step.state == StepState::Done) {
                         // What was read at first may be older than what another delivery did before it gave up.
                         outcome.steps.extend(work.made_before(&state, true));
-                        ending.before = Some(work.facts_before(&state, &outcome.steps));
+                        ending.before = Some(facts_before(&state, &outcome.steps));
                     }
                     if outcome.steps.iter().any(|step| step.state == StepState::Done) {
                         return outcome.concluded(Verdict::Risky, Status::Reverted, reason);
@@ -382,14 +383,7 @@ impl<R: Remediation> Work<'_, R> {
         let may_act = self.wanted.common.mode == Mode::Enforce || matches!(self.cause, Cause::Approval(_));
         let is_told = held.earlier.was_cut_off && may_act && is_risk;
         let told = if is_told { self.plan_of_event(live).steps } else { Vec::new() };
-        held.earlier.steps_made(&told, |step| self.remediation.applied(live, &step.call) == *live)
-    }
-
-    /// How the resource stood before these steps were made.
-    fn facts_before(&self, live: &R::State, made: &[Step]) -> Facts {
-        let undone = |state: R::State, step: &Step| self.remediation.applied(&state, &step.inverse);
-        let made = made.iter().rev().filter(|step| step.state == StepState::Done);
-        self.remediation.facts(&made.fold(live.clone(), undone))
+        held.earlier.steps_made(&told, |step| live.after(&step.call) == *live)
     }
 
     /// Whether the event alone tells all that an undo needs, should this delivery be cut off: a single step, and its
@@ -398,6 +392,12 @@ impl<R: Remediation> Work<'_, R> {
         let is_first = outcome.steps.is_empty() && matches!(self.cause, Cause::Signal);
         is_first && plan.steps.len() == 1 && is_same_plan(&self.plan_of_event(live).steps, &plan.steps)
     }
+}
+
+/// How a resource stood before these steps were made.
+fn facts_before<S: ResourceState>(live: &S, made: &[Step]) -> Facts {
+    let made = made.iter().rev().filter(|step| step.state == StepState::Done);
+    made.fold(live.clone(), |state, step| state.after(&step.inverse)).facts()
 }
 
 /// The steps that are still to be made.

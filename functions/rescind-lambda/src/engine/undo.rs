@@ -7,10 +7,10 @@ use rescind::plan::StepState;
 use rescind::settings::Mode;
 use rescind::{Delivery, Outcome, Resource, Status, Step, Verdict};
 
-use super::{ANYBODY, Cause, Conclusion, Engine, busy, repeat_key};
+use super::{Cause, Conclusion, Engine, busy};
 use crate::clock;
 use crate::journal::{Claim, Ending, Entry, Held, Journal, LeftAlone};
-use crate::remediation::{AnyRemediation, Heard, Remediation};
+use crate::remediation::{AnyRemediation, Heard, Remediation, ResourceState};
 
 /// What is to be undone.
 #[derive(Debug)]
@@ -147,7 +147,7 @@ impl Engine {
             outcome.concluded(Verdict::NotApplicable, Status::Failed, &format!("not undone: {problem}"))
         };
         let Found { resource, target, state, held } = found;
-        let now = remediation.facts(state);
+        let now = state.facts();
         let is_back = undoing.before.as_ref().is_some_and(|before| difference(before, &now).is_none());
         // What has changed since an earlier request was cut off among its calls, may be its own doing.
         let is_begun = !held.earlier.noted.is_empty();
@@ -182,7 +182,7 @@ impl Engine {
             }
         }
         let seen = match self.read(remediation, resource, target).await {
-            Ok(state) => remediation.facts(&state),
+            Ok(state) => state.facts(),
             Err(problem) => return failed(outcome, &format!("the calls were accepted, but not verified: {problem}")),
         };
         let differs = undoing.before.as_ref().and_then(|before| difference(before, &seen));
@@ -191,7 +191,8 @@ impl Engine {
             (_, Some(piece)) => failed(outcome, &format!("the calls were accepted, but {piece} is not back")),
             (Some(how), None) if !undoing.force => failed(outcome, &format!("the read-back shows that {how}")),
             (differs, None) => {
-                self.remember_undo(undoing).await;
+                let changes: Vec<String> = undoing.taken_away().cloned().collect();
+                self.leave_alone(original, LeftAlone::Undone, &changes).await;
                 let note = differs.map(|how| format!("; by force: {how}")).unwrap_or_default();
                 outcome.concluded(
                     Verdict::NotApplicable,
@@ -199,16 +200,6 @@ impl Engine {
                     &format!("put back as it was found: {}{note}", original.reason),
                 )
             }
-        }
-    }
-
-    /// A service that only looks at the state, such as AWS Config, will report what was put back; it is left alone then.
-    async fn remember_undo(&self, undoing: &Undoing) {
-        let Ok(journal) = self.journal() else { return };
-        let changes: Vec<String> = undoing.taken_away().cloned().collect();
-        let key = repeat_key(&undoing.original.remediation, &undoing.original.resource, ANYBODY);
-        if let Err(problem) = journal.leave_alone(&self.aws, &key, LeftAlone::Undone, &changes).await {
-            tracing::error!(outcome_id = undoing.original.id, "the undo was not remembered: {problem}");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What always holds of calls and their inverses: doing and undoing leaves a group as it was, and nothing else is touched.
 
 use proptest::prelude::*;
+use rescind_lambda::ResourceState;
 use serde_json::json;
 
 use super::*;
