@@ -1,5 +1,5 @@
 //! Undoes and approves what Rescind did or planned, asked for by a person: `{"undo": "<outcome id>"}`, with
-//! `"force": true` if need be, or `{"approve": "<outcome id>"}`. Also by the custom actions `Rescind undo` and
+//! `"force": true` if need be, or `{"approve": "<outcome id>"}`; or by the schedule that ends what holds only for a time. Also by the custom actions `Rescind undo` and
 //! `Rescind approve` of Security Hub, on a finding that names an outcome.
 //!
 //! It changes nothing itself. The journal tells which function an outcome is of; that function has the role for it, and is
@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     fn requests_come_directly_or_by_a_custom_action() {
-        let undo = Request::Undo { id: ID.to_owned(), force: false };
+        let undo = Request::Undo { id: ID.to_owned(), why: rescind::request::Why::Asked };
         assert_eq!(requests(&json!({"undo": ID})).unwrap().first(), Some(&undo));
         let action = |name: &str, findings: Value| json!({"account": "111122223333", "detail-type": "Security Hub Findings - Custom Action", "detail": {"actionName": name, "findings": findings}});
         let of = |product: &str, id: &str| json!({"ProductArn": product, "ProductFields": {"rescind/outcome": id}});

@@ -1,6 +1,7 @@
 //! Clients of AWS, and what goes wrong with them.
 
 use std::any::{Any, TypeId};
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::error::Error;
 use std::fmt;
@@ -17,11 +18,13 @@ use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::ConfigBag;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use chrono::{DateTime, Utc};
 use rescind::signal::Resource;
 use tokio::sync::OnceCell;
 
 use crate::baseline::Baseline;
-use crate::environment::Environment;
+use crate::clock;
+use crate::environment::{Environment, Expiry};
 
 /// Tries of one call, the first included, before its failure is ours.
 const ATTEMPTS: u32 = 3;
@@ -30,13 +33,27 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(3);
 /// For a call with all its tries. The function's own time-out is a multiple of it.
 const CALL_TIMEOUT: Duration = Duration::from_secs(8);
 
+/// What a resource answers that is just being made or changed: nothing was done, and some time later it is accepted.
+const NOT_NOW: [&str; 2] = ["IncorrectInstanceState", "IncorrectState"];
+
 type Client = Arc<dyn Any + Send + Sync>;
+
+tokio::task_local! {
+    /// Requests that were sent for what [`counted`] waits for.
+    static SENT: Cell<u64>;
+}
+
+/// Waits for `work`, and counts the requests that it sends, retries included.
+pub(crate) async fn counted<F: Future>(work: F) -> (F::Output, u64) {
+    SENT.scope(Cell::new(0), async { (work.await, SENT.with(Cell::get)) }).await
+}
 
 /// Gives out clients, made when first asked for and then shared, by the account and region of the resource.
 #[derive(Debug)]
 pub(crate) struct Aws {
     own_account: Option<String>,
     baseline: Option<Arc<str>>,
+    expiry: Option<Arc<Expiry>>,
     config: OnceCell<SdkConfig>,
     scopes: Mutex<HashMap<String, Scope>>,
     calls: Arc<AtomicU64>,
@@ -47,6 +64,7 @@ impl Aws {
         Self {
             own_account: environment.account.clone(),
             baseline: environment.baseline.as_deref().map(Arc::from),
+            expiry: environment.expiry.clone().map(Arc::new),
             config: OnceCell::new(),
             scopes: Mutex::default(),
             calls: Arc::default(),
@@ -99,7 +117,13 @@ impl Aws {
                     builder = builder.region(Region::new(region.to_owned()));
                 }
                 let counter = SharedInterceptor::new(CallCounter(Arc::clone(&self.calls)));
-                Scope { config: builder.build(), counter, clients: Arc::default(), baseline: baseline.map(Arc::new) }
+                Scope {
+                    config: builder.build(),
+                    counter,
+                    clients: Arc::default(),
+                    baseline: baseline.map(Arc::new),
+                    expiry: self.expiry.clone(),
+                }
             })
             .clone()
     }
@@ -130,9 +154,20 @@ pub struct Scope {
     counter: SharedInterceptor,
     clients: Arc<Mutex<HashMap<TypeId, Client>>>,
     pub(crate) baseline: Option<Arc<Baseline>>,
+    expiry: Option<Arc<Expiry>>,
 }
 
 impl Scope {
+    /// The time now, for a state that has to tell when it was read.
+    pub fn now(&self) -> DateTime<Utc> {
+        clock::now()
+    }
+
+    /// How what holds only for a time is ended; `None` where nothing can be scheduled.
+    pub fn expiry(&self) -> Option<&Expiry> {
+        self.expiry.as_deref()
+    }
+
     /// The client of type `C`, made by `make` when it is asked for the first time.
     ///
     /// `make` gets the configuration to make it from and the interceptor to add to it:
@@ -161,6 +196,8 @@ impl Intercept for CallCounter {
         _config: &mut ConfigBag,
     ) -> Result<(), Box<dyn Error + Send + Sync>> {
         self.0.fetch_add(1, Ordering::Relaxed);
+        // Not counted where nobody asks.
+        let _ = SENT.try_with(|sent| sent.set(sent.get() + 1));
         Ok(())
     }
 }
@@ -220,7 +257,9 @@ impl CallError {
     /// Whether the call may have worked all the same: AWS did not answer, or answered that it is ill. Who is told to come
     /// back later, or that he may not, is told that nothing was done.
     pub fn may_have_worked(&self) -> bool {
-        let is_refusal = |code: &String| code.contains("Throttl") || code.contains("LimitExceeded");
+        let is_refusal = |code: &String| {
+            code.contains("Throttl") || code.contains("LimitExceeded") || NOT_NOW.contains(&code.as_str())
+        };
         self.failure == CallFailure::Transient && !self.code.as_ref().is_some_and(is_refusal)
     }
 
@@ -229,6 +268,18 @@ impl CallError {
         Self { call, failure: CallFailure::Refused, code: None, message: message.to_string() }
     }
 }
+
+/// What passes by itself. The last three are IAM's.
+const TRANSIENT: &[&str] = &[
+    "RequestLimitExceeded",
+    "InternalError",
+    "InternalFailure",
+    "Unavailable",
+    "ServiceUnavailable",
+    "ServiceFailure",
+    "ConcurrentModification",
+    "EntityTemporarilyUnmodifiable",
+];
 
 impl CallFailure {
     /// By AWS's error code (Amazon EC2 developer guide, *Error codes*; other services follow the same names).
@@ -240,10 +291,7 @@ impl CallFailure {
             Self::Exists
         } else if ["UnauthorizedOperation", "AuthFailure"].contains(&code) || code.starts_with("AccessDenied") {
             Self::Denied
-        } else if ["RequestLimitExceeded", "InternalError", "InternalFailure", "Unavailable", "ServiceUnavailable"]
-            .contains(&code)
-            || code.contains("Throttl")
-        {
+        } else if TRANSIENT.contains(&code) || NOT_NOW.contains(&code) || code.contains("Throttl") {
             Self::Transient
         } else {
             Self::Refused
@@ -296,6 +344,7 @@ mod tests {
             ("AccessDeniedException", CallFailure::Denied),
             ("RequestLimitExceeded", CallFailure::Transient),
             ("ThrottlingException", CallFailure::Transient),
+            ("IncorrectInstanceState", CallFailure::Transient),
             ("InvalidParameterValue", CallFailure::Refused),
         ] {
             assert_eq!(CallFailure::of_code(code), failure, "{code}");

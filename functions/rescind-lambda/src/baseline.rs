@@ -3,27 +3,34 @@
 //!
 //! The table has one item for each resource and each moment at which AWS Config recorded it, so that an item that arrives
 //! late never stands in for a newer one. The newest of a resource stays; older ones expire.
+//!
+//! Beside them it has values that must not stand in an outcome, a log or the journal, since they may hold secrets: each under
+//! its digest, which stands there in its place.
 
 use std::sync::Arc;
 
 use aws_sdk_config::types::{ConfigurationItem, ConfigurationItemStatus, ResourceType};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
-use aws_smithy_types::DateTime as SdkTime;
+use aws_smithy_types::{Blob, DateTime as SdkTime};
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use rescind::Resource;
 use rescind::snapshot::{self, Snapshot};
+use rescind::text;
 use serde_json::Value;
 
 use crate::aws::{CallError, CallFailure, Scope};
-use crate::clock;
 use crate::remediation::Operation;
+use crate::{clock, journal};
 
 /// What a remediation declares that asks for an earlier state.
 pub const EARLIER_STATE_OPERATIONS: [Operation; 2] = [Operation::reads(QUERY), Operation::reads(HISTORY)];
 /// What keeping states calls, beside what completes them.
 pub const KEEPING_OPERATIONS: [Operation; 4] =
     [Operation::changes(PUT), Operation::changes(UPDATE), Operation::reads(QUERY), Operation::reads(HISTORY)];
+
+/// What a remediation declares that keeps values by their digests, and asks for them.
+pub const KEPT_VALUE_OPERATIONS: [Operation; 2] = [Operation::changes(PUT), Operation::reads(QUERY)];
 
 /// How long a state is kept after a newer one has come: longer than an event may be late.
 const KEPT_AFTER_NEWER: TimeDelta = TimeDelta::days(30);
@@ -126,7 +133,61 @@ impl Baseline {
     }
 }
 
+impl Baseline {
+    async fn keep_value(&self, value: &[u8]) -> Result<(), CallError> {
+        let expires = (clock::now() + journal::KEPT).timestamp().to_string();
+        let put = self
+            .client()
+            .put_item()
+            .table_name(&*self.table)
+            .item("resource", AttributeValue::S(value_key(&text::sha256(value))))
+            .item("captured", AttributeValue::S(VALUE.to_owned()))
+            .item("value", AttributeValue::B(Blob::new(value)))
+            .item("expires", AttributeValue::N(expires));
+        put.send().await.map(drop).map_err(|error| CallError::from_sdk(PUT, &error))
+    }
+
+    async fn kept_value(&self, digest: &str) -> Result<Option<Vec<u8>>, CallError> {
+        let query = self
+            .client()
+            .query()
+            .table_name(&*self.table)
+            .key_condition_expression("#resource = :resource AND captured = :value")
+            .expression_attribute_names("#resource", "resource")
+            .expression_attribute_values(":resource", AttributeValue::S(value_key(digest)))
+            .expression_attribute_values(":value", AttributeValue::S(VALUE.to_owned()))
+            .consistent_read(true);
+        let answer = query.send().await.map_err(|error| CallError::from_sdk(QUERY, &error))?;
+        let value = answer.items().first().and_then(|item| item.get("value")).and_then(|value| value.as_b().ok());
+        // Whoever can write into the table can't have anything else put back.
+        Ok(value.filter(|value| text::sha256(value.as_ref()) == digest).map(|value| value.as_ref().to_vec()))
+    }
+}
+
 impl Scope {
+    /// Keeps a value that must not stand in an outcome, for as long as an outcome is kept. [`Scope::kept_value`] finds it by
+    /// its digest, [`rescind::text::sha256`]. Without a baseline it is not kept.
+    ///
+    /// # Errors
+    /// When DynamoDB could not be asked.
+    pub async fn keep_value(&self, value: &[u8]) -> Result<(), CallError> {
+        match &self.baseline {
+            Some(baseline) => baseline.keep_value(value).await,
+            None => Ok(()),
+        }
+    }
+
+    /// The value that is kept under a digest; `None` when there is none.
+    ///
+    /// # Errors
+    /// When DynamoDB could not be asked.
+    pub async fn kept_value(&self, digest: &str) -> Result<Option<Vec<u8>>, CallError> {
+        match &self.baseline {
+            Some(baseline) => baseline.kept_value(digest).await,
+            None => Ok(None),
+        }
+    }
+
     /// How a resource stood before `time`: what the baseline has, else what AWS Config's history has, always the last
     /// state captured *before* that time. `None` when neither has any, or AWS Config records no such resources.
     ///
@@ -211,6 +272,14 @@ fn recorded(item: &ConfigurationItem, captured: DateTime<Utc>) -> Option<Snapsho
 fn key(resource: &Resource) -> String {
     let Resource { kind, id, account, region } = resource;
     format!("{account}/{region}/{kind}/{id}")
+}
+
+/// What stands for the moment at a value, which has none.
+const VALUE: &str = "value";
+
+/// A value's key in the table. No resource's begins so: those begin with an account.
+fn value_key(digest: &str) -> String {
+    format!("{VALUE}/{digest}")
 }
 
 /// A moment as it is sorted in the table: always as long as this, so that the order of texts is that of times.

@@ -4,6 +4,7 @@
 //! guard, makes the calls and looks again; `undo` puts things back as they were found; here stands what comes before and
 //! after.
 
+mod contain;
 mod keep;
 mod look;
 mod take_back;
@@ -25,7 +26,7 @@ use tracing::{error, info};
 
 use crate::aws::{Aws, CallFailure};
 use crate::environment::Environment;
-use crate::journal::{Claim, Ending, Entry, Held, History, Journal, is_taken_over};
+use crate::journal::{Claim, Containments, Ending, Entry, Held, History, Journal, is_taken_over};
 use crate::remediation::{Function, Heard, Remediation, Subject};
 use crate::settings::RuleTags;
 use crate::{bus, clock, metrics};
@@ -48,8 +49,13 @@ pub struct Engine {
 pub enum Cause<'a> {
     /// A signal came in.
     Signal,
-    /// A person approved this plan.
-    Approval(&'a [Step]),
+    /// A person approved the plan of one outcome.
+    Approval {
+        /// The outcome.
+        id: &'a str,
+        /// The plan.
+        steps: &'a [Step],
+    },
 }
 
 /// The settings of one remediation, for one delivery.
@@ -68,6 +74,8 @@ struct Work<'a, R: Remediation> {
     wanted: Wanted<R>,
     held: Option<Box<Held>>,
     history: History,
+    containments: Containments,
+    own_roles: &'a [String],
 }
 
 /// What came out.
@@ -88,6 +96,7 @@ impl<R: Remediation> Work<'_, R> {
             state,
             common: &self.wanted.common,
             settings: &self.wanted.own,
+            own_roles: self.own_roles,
         }
     }
 
@@ -110,8 +119,18 @@ impl<R: Remediation> Work<'_, R> {
     }
 
     fn history_key(&self) -> String {
-        history_key(self.remediation.name(), &self.resource, &self.delivery.signal)
+        history_key(self.remediation.name(), &self.remembered(), &self.delivery.signal)
     }
+
+    /// The resource as the journal remembers it.
+    fn remembered(&self) -> Resource {
+        remembered(self.remediation, &self.resource)
+    }
+}
+
+/// A resource as the journal remembers it.
+fn remembered<R: Remediation>(remediation: &R, resource: &Resource) -> Resource {
+    Resource { id: remediation.remembered_as(&resource.id).to_owned(), ..resource.clone() }
 }
 
 /// Where the journal remembers what was taken back from a principal on a resource.
@@ -153,25 +172,46 @@ impl Engine {
         outcomes
     }
 
-    /// Runs one remediation for one delivery and tells what became of it.
+    /// Runs one remediation for one delivery, for each resource that it is about, and tells what became of it.
     pub(crate) async fn remediate<R: Remediation>(
         &self,
         remediation: &R,
         delivery: &Delivery,
         cause: Cause<'_>,
+    ) -> Vec<Outcome> {
+        let mut outcomes = Vec::new();
+        for heard in remediation.listen(&delivery.signal) {
+            if let Cause::Approval { id, .. } = cause
+                && Outcome::id_of(&delivery.signal, remediation.name(), heard.resource()) != id
+            {
+                continue;
+            }
+            outcomes.extend(Box::pin(self.remediate_one(remediation, delivery, cause, heard)).await);
+        }
+        outcomes
+    }
+
+    /// As [`Engine::remediate`], for one resource.
+    async fn remediate_one<R: Remediation>(
+        &self,
+        remediation: &R,
+        delivery: &Delivery,
+        cause: Cause<'_>,
+        heard: Heard<R::Target>,
     ) -> Option<Outcome> {
         let (started, calls) = (Instant::now(), self.aws.calls());
         let signal = &delivery.signal;
-        let (resource, heard) = match remediation.listen(signal) {
-            Heard::Nothing => return None,
-            Heard::About { resource, target } => (resource, Ok(target)),
-            Heard::Unreadable { resource, reason } => (resource, Err(reason)),
-        };
-        let outcome = Outcome::begin(signal, remediation.name(), &resource);
-        let mut conclusion = self.conclude(remediation, delivery, cause, resource, heard, outcome).await?;
+        let outcome = Outcome::begin(signal, remediation.name(), heard.resource());
+        let mut conclusion = self.conclude(remediation, delivery, cause, heard, outcome).await?;
+        if let Conclusion::New { outcome, held: Some(held), .. } = &mut conclusion
+            && outcome.steps.is_empty()
+        {
+            // What earlier deliveries made stays known, and can be undone, however this one ended.
+            outcome.steps = held.earlier.steps_made(&[], |_| false);
+        }
         if let Conclusion::New { outcome, ending, .. } = &mut conclusion {
             let came_to_nothing = matches!(outcome.status, Status::Failed | Status::Misconfigured);
-            ending.still_awaits = came_to_nothing && matches!(cause, Cause::Approval(_));
+            ending.still_awaits = came_to_nothing && matches!(cause, Cause::Approval { .. });
         }
         if let Conclusion::New { outcome, .. } | Conclusion::Busy(outcome) = &mut conclusion {
             let since_event = |time: DateTime<Utc>| (time - signal.time).num_milliseconds().max(0);
@@ -189,8 +229,7 @@ impl Engine {
         remediation: &R,
         delivery: &Delivery,
         cause: Cause<'_>,
-        resource: Resource,
-        heard: Result<R::Target, String>,
+        heard: Heard<R::Target>,
         mut outcome: Outcome,
     ) -> Option<Conclusion> {
         let signal = &delivery.signal;
@@ -201,9 +240,12 @@ impl Engine {
             let outcome = outcome.concluded(Verdict::NotApplicable, Status::Ignored, "Rescind itself made this change");
             return Some(Conclusion::unkept(outcome));
         }
-        let target = match heard {
-            Ok(target) => target,
-            Err(reason) => return self.unreadable(remediation, delivery, cause, &reason, outcome).await,
+        let (resource, target) = match heard {
+            Heard::About { resource, target } => (resource, target),
+            Heard::Harmless { reason, .. } => return self.harmless(remediation, delivery, &reason, outcome).await,
+            Heard::Unreadable { reason, .. } => {
+                return self.unreadable(remediation, delivery, cause, &reason, outcome).await;
+            }
         };
         let looked = self.look(remediation, delivery, cause, &resource, &target, &outcome.id).await;
         let held = match looked.claim {
@@ -239,7 +281,7 @@ impl Engine {
             let outcome = outcome.concluded(Verdict::NotApplicable, Status::Ignored, "`rescind:mode` is `off`");
             return Some(Conclusion::New { outcome, held, ending: Ending::default() });
         }
-        let (state, history) = match (looked.state, looked.history) {
+        let (state, (history, containments)) = match (looked.state, looked.history) {
             (Some(Ok(state)), Ok(history)) => (state, history),
             (Some(Err(problem)), _) | (_, Err(problem)) => {
                 let reason = format!("nothing was changed: {problem}");
@@ -252,10 +294,39 @@ impl Engine {
                 return Some(Conclusion::unkept(outcome.concluded(Verdict::NotApplicable, Status::Ignored, reason)));
             }
         };
-        let work = Work { remediation, delivery, cause, resource, target, wanted, held, history };
+        let own_roles = &self.environment.own_roles;
+        let work =
+            Work { remediation, delivery, cause, resource, target, wanted, held, history, containments, own_roles };
         let mut ending = Ending::default();
         let outcome = self.judge(&work, state, outcome, &mut ending).await;
+        if ending.is_busy {
+            self.give_up(work.held.as_deref()).await;
+            return Some(Conclusion::Busy(outcome));
+        }
         Some(Conclusion::New { outcome, held: work.held, ending })
+    }
+
+    /// What the signal itself tells to be harmless. It needs no claim: told twice, it says the same.
+    async fn harmless<R: Remediation>(
+        &self,
+        remediation: &R,
+        delivery: &Delivery,
+        reason: &str,
+        mut outcome: Outcome,
+    ) -> Option<Conclusion> {
+        let outcome = match self.settings(remediation, delivery).await {
+            Ok(None) => return None,
+            Ok(Some(wanted)) => {
+                outcome.mode = wanted.common.mode;
+                outcome.concluded(Verdict::Harmless, Status::Ignored, reason)
+            }
+            Err(problem) => {
+                let try_again = matches!(problem, SettingsError::Unreadable(_));
+                let outcome = outcome.concluded(Verdict::NotApplicable, Status::Misconfigured, &problem.to_string());
+                Outcome { try_again, ..outcome }
+            }
+        };
+        Some(Conclusion::unkept(outcome))
     }
 
     /// What can't be judged, since the signal does not tell what it is about.
@@ -389,7 +460,7 @@ impl Engine {
     fn phases_to_claim_from(cause: Cause<'_>) -> &'static [Phase] {
         match cause {
             Cause::Signal => &[Phase::Open],
-            Cause::Approval(_) => &[Phase::Awaiting, Phase::Open],
+            Cause::Approval { .. } => &[Phase::Awaiting, Phase::Open],
         }
     }
 }

@@ -13,10 +13,21 @@ const RESERVED: &[&str] = &[
     "RESCIND_JOURNAL",
     "RESCIND_BASELINE",
     "RESCIND_LEASE_MS",
+    "RESCIND_EXPIRY_ROLE",
+    "RESCIND_CONSOLE",
 ];
 
 /// The template gives every function 30 seconds; a claim outlives them a little.
 const LEASE: Duration = Duration::from_secs(35);
+
+/// How what holds only for a time is ended: by schedules of EventBridge Scheduler that ask the console.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expiry {
+    /// The ARN of the role that Scheduler takes on.
+    pub role: String,
+    /// The ARN of the console.
+    pub console: String,
+}
 
 /// The function's environment.
 #[derive(Debug, Clone, Default)]
@@ -33,6 +44,8 @@ pub(crate) struct Environment {
     pub(crate) journal: Option<String>,
     /// The table of earlier states; absent on a laptop, where AWS Config alone is asked.
     pub(crate) baseline: Option<String>,
+    /// How what holds only for a time is ended; absent on a laptop, where nothing is scheduled.
+    pub(crate) expiry: Option<Expiry>,
     /// The function's name in Lambda.
     pub(crate) function_name: String,
     /// How long a claim in the journal holds: longer than the function can run.
@@ -64,7 +77,10 @@ impl Environment {
                 reserved.insert(name, value.trim().to_owned());
             }
         }
+        let expiry = reserved.remove("RESCIND_EXPIRY_ROLE").zip(reserved.remove("RESCIND_CONSOLE"));
+        let expiry = expiry.map(|(role, console)| Expiry { role, console });
         Self {
+            expiry,
             account: reserved.remove("RESCIND_ACCOUNT"),
             own_roles: reserved
                 .remove("RESCIND_OWN_ROLES")

@@ -1,10 +1,13 @@
 //! The journal: a DynamoDB table with one item for each outcome id. It is what makes a remediation happen once.
 //!
 //! A claim is a conditional write with a lease, after the Amazon DynamoDB developer guide, *Condition expressions*. The
-//! table also has items that say what was taken back of late, and what is left alone: `history`.
+//! table also has items that say what was taken back of late, and what is left alone: `history`; and what was cut off:
+//! `containments`.
 
+mod containments;
 mod history;
 
+pub(crate) use containments::Containments;
 pub(crate) use history::{History, LeftAlone};
 
 use std::collections::HashMap;
@@ -23,7 +26,7 @@ use crate::aws::{Aws, CallError, CallFailure};
 use crate::clock;
 
 /// How long an outcome is kept.
-const KEPT: TimeDelta = TimeDelta::days(400);
+pub(crate) const KEPT: TimeDelta = TimeDelta::days(400);
 /// How long a plan waits for a person.
 const APPROVABLE: TimeDelta = TimeDelta::hours(24);
 /// The largest event that is kept: an item may hold 400 KB.
@@ -61,6 +64,9 @@ pub(crate) struct Held {
     pub(crate) earlier: Earlier,
     /// The status that was published last for this outcome.
     told: Option<String>,
+    /// The delivery, where it stands in for the one that is kept: an update of a finding may tell of somebody else. What earlier
+    /// deliveries did, is undone by theirs.
+    delivery: Option<String>,
 }
 
 /// An entry as it is kept.
@@ -93,6 +99,8 @@ pub(crate) struct Ending {
     pub(crate) after: Option<Facts>,
     /// An approved plan could not be carried out: it waits for a person as before.
     pub(crate) still_awaits: bool,
+    /// Another delivery works on the same resource: this one comes again.
+    pub(crate) is_busy: bool,
 }
 
 impl Journal {
@@ -146,13 +154,23 @@ impl Journal {
             phases.push(format!("#phase = :{0}", phase.as_str()));
             update = update.expression_attribute_values(format!(":{}", phase.as_str()), text(phase.as_str()));
         }
+        // A plan that can no longer be approved keeps no later delivery from acting.
+        if !from.contains(&Phase::Awaiting) {
+            phases.push("(#phase = :awaiting AND approvable_until < :moment)".to_owned());
+            update = update
+                .expression_attribute_values(":awaiting", text(Phase::Awaiting.as_str()))
+                .expression_attribute_values(":moment", text(&now.to_rfc3339()));
+        }
         let is_free = format!("attribute_not_exists(id) OR (({}) AND lease_until < :now)", phases.join(" OR "));
         if event.len() <= LARGEST_EVENT {
             update = update.expression_attribute_values(":delivery", text(&event));
             set.push_str(", delivery = if_not_exists(delivery, :delivery)");
         }
         match update.condition_expression(is_free).update_expression(format!("{set} ADD attempts :one")).send().await {
-            Ok(answer) => Ok(Claim::Ours(held(id, owner, &answer.attributes().cloned().unwrap_or_default()))),
+            Ok(answer) => {
+                let item = answer.attributes().cloned().unwrap_or_default();
+                Ok(Claim::Ours(held(id, owner, &item).with_delivery(event)))
+            }
             Err(error) => match error.as_service_error() {
                 Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {
                     let item = match failed.item() {
@@ -161,7 +179,7 @@ impl Journal {
                     };
                     // An earlier try of this very call may have worked without our hearing of it.
                     if get_text(&item, "claimed_by").as_ref() == Some(&owner) {
-                        return Ok(Claim::Ours(held(id, owner, &item)));
+                        return Ok(Claim::Ours(held(id, owner, &item).with_delivery(event)));
                     }
                     let is_closed = get_text(&item, "phase").is_some_and(|phase| phase != Phase::Open.as_str());
                     Ok(if is_closed { Claim::Closed(Box::new(entry(&item))) } else { Claim::Busy })
@@ -173,7 +191,14 @@ impl Journal {
 
     /// Writes the steps that are about to be made and those made before, with their inverses.
     pub(crate) async fn note_steps(&self, aws: &Aws, held: &Held, steps: &[Step]) -> Result<(), CallError> {
-        self.update(aws, held, "SET planned_steps = :steps", [(":steps", json(&steps))]).await
+        let steps = (":steps", json(&steps));
+        match &held.delivery {
+            Some(delivery) => {
+                let expression = "SET planned_steps = :steps, delivery = :delivery";
+                self.update(aws, held, expression, [steps, (":delivery", text(delivery))]).await
+            }
+            None => self.update(aws, held, "SET planned_steps = :steps", [steps]).await,
+        }
     }
 
     /// Writes what became of it. The claim holds for as long as it takes to tell it; an outcome that need not be told is
@@ -195,6 +220,9 @@ impl Journal {
             ("lease_until", ":until", number(until)),
             ("expires", ":expires", number((now + KEPT).timestamp())),
         ];
+        if let Some(delivery) = &held.delivery {
+            fields.push(("delivery", ":delivery", text(delivery)));
+        }
         if ending.still_awaits {
             // The plan that was told is the one that a person approves.
             fields.push(("planned_steps", ":steps", json(&outcome.steps)));
@@ -209,7 +237,8 @@ impl Journal {
         match self.set(aws, held, &fields, "").await {
             // Too large for one item. That it is kept at all comes before what only an undo needs.
             Err(problem) if problem.code.as_deref() == Some("ValidationException") => {
-                fields.retain(|(name, ..)| !["before_facts", "after_facts", "planned_steps"].contains(name));
+                fields
+                    .retain(|(name, ..)| !["before_facts", "after_facts", "planned_steps", "delivery"].contains(name));
                 self.set(aws, held, &fields, " REMOVE delivery, before_facts, after_facts, planned_steps").await
             }
             answer => answer,
@@ -285,6 +314,14 @@ impl Journal {
 }
 
 impl Held {
+    /// With the delivery that is to be kept, if it is another one and no earlier delivery has begun anything.
+    fn with_delivery(mut self: Box<Self>, event: String) -> Box<Self> {
+        let has_begun = !self.earlier.noted.is_empty() && self.earlier.was_cut_off
+            || !self.earlier.steps_made(&[], |_| true).is_empty();
+        self.delivery = (self.earlier.attempts > 0 && !has_begun && event.len() <= LARGEST_EVENT).then_some(event);
+        self
+    }
+
     /// The status that was published last for this outcome.
     pub(crate) fn told(&self) -> Option<&str> {
         self.told.as_deref()
@@ -329,7 +366,7 @@ fn held(id: &str, owner: String, item: &Item) -> Box<Held> {
         outcome: get_json(item, "outcome"),
         noted: get_json(item, "planned_steps").unwrap_or_default(),
     };
-    Box::new(Held { id: id.to_owned(), owner, earlier, told: get_text(item, "told") })
+    Box::new(Held { id: id.to_owned(), owner, earlier, told: get_text(item, "told"), delivery: None })
 }
 
 fn entry(item: &Item) -> Entry {

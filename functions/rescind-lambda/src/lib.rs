@@ -17,15 +17,20 @@ mod service;
 mod settings;
 
 pub use aws::{CallError, CallFailure, Scope};
-pub use baseline::{EARLIER_STATE_OPERATIONS, KEEPING_OPERATIONS};
-pub use remediation::{AnyRemediation, Function, Heard, Operation, Recorded, Remediation, ResourceState, Subject};
+pub use baseline::{EARLIER_STATE_OPERATIONS, KEEPING_OPERATIONS, KEPT_VALUE_OPERATIONS};
+pub use environment::Expiry;
+pub use remediation::{
+    AnyRemediation, Function, Further, Heard, Operation, Recorded, Remediation, ResourceState, Subject,
+};
 pub use runtime::{replay, run};
 pub use service::{Service, ServiceError, serve};
+
+/// What the engine calls for a remediation that listens to the judgements of AWS Config rules, whose tags are settings.
+pub const CONFIG_RULE_SETTINGS: Operation = Operation::reads("config:ListTagsForResource");
 
 /// What the engine itself calls, beside what its remediations declare.
 pub const ENGINE_OPERATIONS: &[Operation] = &[
     Operation::reads("events:ListTagsForResource"),
-    Operation::reads("config:ListTagsForResource"),
     Operation::changes("events:PutEvents"),
     Operation::reads("dynamodb:GetItem"),
     Operation::changes("dynamodb:UpdateItem"),

@@ -7,7 +7,7 @@ use rescind::journal::Facts;
 use rescind::settings::{Settings, SettingsError, TagKey, Tags};
 use rescind::signal::{Resource, Signal};
 use rescind::verdict::Assessment;
-use rescind::{Call, Delivery, Outcome, Plan, Snapshot};
+use rescind::{Call, Delivery, Outcome, Plan, Snapshot, Step};
 
 use crate::aws::{CallError, Scope};
 use crate::engine::{Cause, Engine, Undoing};
@@ -36,22 +36,38 @@ impl Operation {
 /// What a remediation hears in a signal.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Heard<T> {
-    /// The signal is none of its business.
-    Nothing,
-    /// It is, and this is what it is about.
+    /// This is what it is about.
     About {
         /// The resource.
         resource: Resource,
         /// What the signal says of it, as far as the remediation cares.
         target: T,
     },
-    /// It is, but the signal does not tell what it is about (CloudTrail drops requests and responses above 100 KB).
+    /// The signal itself tells that nothing is to be done here: nothing is read for it.
+    Harmless {
+        /// The resource.
+        resource: Resource,
+        /// One sentence.
+        reason: String,
+    },
+    /// The signal does not tell what it is about (CloudTrail drops requests and responses above 100 KB).
     Unreadable {
         /// The resource as far as it is known.
         resource: Resource,
         /// One sentence.
         reason: String,
     },
+}
+
+impl<T> Heard<T> {
+    /// The resource, as far as it is known.
+    pub fn resource(&self) -> &Resource {
+        match self {
+            Self::About { resource, .. } | Self::Harmless { resource, .. } | Self::Unreadable { resource, .. } => {
+                resource
+            }
+        }
+    }
 }
 
 /// What is being judged: everything that a decision may depend on.
@@ -67,6 +83,17 @@ pub struct Subject<'a, R: Remediation + ?Sized> {
     pub common: &'a Settings,
     /// The remediation's own settings.
     pub settings: &'a R::Settings,
+    /// The roles of Rescind itself, by their ARNs.
+    pub own_roles: &'a [String],
+}
+
+/// Why [`Remediation::read_further`] is asked: what is worth a look beyond the first read.
+#[derive(Debug)]
+pub enum Further<'a, S> {
+    /// The owner's settings, which may ask for more than others do.
+    Wanted(&'a S),
+    /// Steps that are to be undone.
+    Undone(&'a [Step]),
 }
 
 /// How a resource stands, as the engine looks at it whatever the resource is. Remediations of one kind of resource share it.
@@ -87,7 +114,8 @@ pub trait ResourceState: Send + Sync + Clone + PartialEq {
 
 /// One kind of risky change and how to take it back.
 ///
-/// All but `read` and `make` are pure: they depend on their arguments alone. Those two are the only way to AWS.
+/// All but `read`, `read_further`, `keep_evidence` and `make` are pure: they depend on their arguments alone. Those are the only way
+/// to AWS.
 pub trait Remediation: Send + Sync + 'static {
     /// What a signal says, as far as this remediation cares.
     type Target: Send + Sync;
@@ -104,11 +132,24 @@ pub trait Remediation: Send + Sync + 'static {
     /// The tags that it understands beside those of every remediation.
     fn tags(&self) -> &'static [TagKey];
 
-    /// The operations that `read` and `make` call.
+    /// The operations that `read`, `read_further` and `make` call.
     fn operations(&self) -> &'static [Operation];
 
-    /// What the signal is about, if it is this remediation's business.
-    fn listen(&self, signal: &Signal) -> Heard<Self::Target>;
+    /// What the signal is about, one for each resource that is this remediation's business. Empty is only for what its rules keep
+    /// away: the function fails on it.
+    fn listen(&self, signal: &Signal) -> Vec<Heard<Self::Target>>;
+
+    /// By which id of a resource the journal remembers what was taken back, undone and contained there. Another one where each signal is
+    /// a resource of its own.
+    fn remembered_as<'a>(&self, id: &'a str) -> &'a str {
+        id
+    }
+
+    /// Whether it contains something and so interrupts a service, instead of taking back a change: then
+    /// `rescind:blast-limit` holds.
+    fn interrupts_service(&self) -> bool {
+        false
+    }
 
     /// Reads its own settings.
     ///
@@ -133,6 +174,18 @@ pub trait Remediation: Send + Sync + 'static {
         target: &Self::Target,
     ) -> impl Future<Output = Result<Self::State, CallError>> + Send;
 
+    /// Adds to a state what only some owners ask for, or what an undo is about. It costs round trips of its own, since the
+    /// settings are read side by side with the state: who asks for nothing more should not pay for it.
+    fn read_further(
+        &self,
+        _scope: &Scope,
+        _resource: &Resource,
+        state: Self::State,
+        _further: Further<'_, Self::Settings>,
+    ) -> impl Future<Output = Result<Self::State, CallError>> + Send {
+        std::future::ready(Ok(state))
+    }
+
     /// What an offender is, without ids and descriptions: the same for the same change made again, and the piece's name
     /// among the facts.
     fn fingerprint(&self, offender: &Self::Offender) -> String;
@@ -142,6 +195,12 @@ pub trait Remediation: Send + Sync + 'static {
 
     /// How to take back exactly these offenders.
     fn plan(&self, subject: &Subject<'_, Self>, offenders: &[Self::Offender]) -> Plan;
+
+    /// Keeps what an outcome can't hold and an undo or a person needs, once a change is found risky and before anything is
+    /// made, whatever the mode. It changes nothing of the owner's.
+    fn keep_evidence(&self, _: &Scope, _: &Subject<'_, Self>) -> impl Future<Output = Result<(), CallError>> + Send {
+        std::future::ready(Ok(()))
+    }
 
     /// Makes a call of a plan, or of an inverse.
     fn make(&self, scope: &Scope, call: &Call) -> impl Future<Output = Result<(), CallError>> + Send;
@@ -157,15 +216,15 @@ pub trait AnyRemediation: Send + Sync {
     fn operations(&self) -> &'static [Operation];
     /// Whether the signal is this remediation's business.
     fn listens(&self, signal: &Signal) -> bool;
-    /// Runs the remediation for one delivery. `None` when the signal is none of its business, or the rule is not for
-    /// it.
+    /// Runs the remediation for one delivery, for each resource that it is about. Empty when the signal is none of its
+    /// business, or the rule is not for it.
     #[doc(hidden)]
     fn run<'a>(
         &'a self,
         engine: &'a Engine,
         delivery: &'a Delivery,
         cause: Cause<'a>,
-    ) -> Pin<Box<dyn Future<Output = Option<Outcome>> + Send + 'a>>;
+    ) -> Pin<Box<dyn Future<Output = Vec<Outcome>> + Send + 'a>>;
     /// Undoes what an outcome did.
     #[doc(hidden)]
     fn undo<'a>(
@@ -189,7 +248,7 @@ impl<R: Remediation> AnyRemediation for R {
     }
 
     fn listens(&self, signal: &Signal) -> bool {
-        !matches!(self.listen(signal), Heard::Nothing)
+        !self.listen(signal).is_empty()
     }
 
     fn run<'a>(
@@ -197,7 +256,7 @@ impl<R: Remediation> AnyRemediation for R {
         engine: &'a Engine,
         delivery: &'a Delivery,
         cause: Cause<'a>,
-    ) -> Pin<Box<dyn Future<Output = Option<Outcome>> + Send + 'a>> {
+    ) -> Pin<Box<dyn Future<Output = Vec<Outcome>> + Send + 'a>> {
         Box::pin(engine.remediate(self, delivery, cause))
     }
 
@@ -218,7 +277,8 @@ pub trait Recorded: Send + Sync {
     /// The operations that `complete` calls.
     fn operations(&self) -> &'static [Operation];
 
-    /// Adds to a state what AWS Config leaves out and is needed to put things back, as far as it can still be read.
+    /// Adds to a state what AWS Config leaves out and is needed to put things back, as far as it can still be read. What is
+    /// read here may be newer than what AWS Config saw: where that matters, the state's time becomes that of the reading.
     fn complete<'a>(
         &'a self,
         scope: &'a Scope,

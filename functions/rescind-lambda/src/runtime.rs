@@ -44,7 +44,7 @@ async fn handle(engine: &Engine, function: Function, payload: &str) -> Result<An
     let input: Value = serde_json::from_str(payload).map_err(|problem| HandlerError::NotJson(problem.to_string()))?;
     if let Some(request) = Request::read(&input).map_err(HandlerError::Malformed)? {
         let outcome = match &request {
-            Request::Undo { id, force } => Box::pin(engine.undo(id, *force)).await,
+            Request::Undo { id, why } => Box::pin(engine.undo(id, *why)).await,
             Request::Approve { id } => Box::pin(engine.approve(id)).await,
         };
         return answer(vec![outcome.map_err(HandlerError::Refused)?]);

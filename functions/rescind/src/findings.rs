@@ -41,20 +41,29 @@ impl Response {
         }
     }
 
-    /// Whether it is meant for a resource that the finding names.
-    fn is_for(self, finding: &Finding, involved: &Involved) -> bool {
+    /// Whether it is for such resources at all.
+    fn is_about(self, involved: &Involved) -> bool {
         let is_subject = involved.role != Role::Beside;
-        let is_instance = is_subject && involved.resource.kind == "AWS::EC2::Instance";
         match self {
-            Self::Isolate => is_instance,
-            Self::IsolateActor => is_instance && acts(finding, involved),
-            Self::Block => is_instance && !acts(finding, involved) && callers(finding).next().is_some(),
+            Self::Isolate | Self::IsolateActor | Self::Block | Self::TakeBack("open-security-group-ingress") => {
+                is_subject && involved.resource.kind == "AWS::EC2::Instance"
+            }
             Self::Deactivate => CREDENTIALS.contains(&involved.resource.kind.as_str()),
-            // It is the open port of an instance on which others call.
-            Self::TakeBack("open-security-group-ingress") => is_instance && !acts(finding, involved),
             Self::TakeBack(_) => is_subject,
             Self::Tell => false,
         }
+    }
+
+    /// Whether it is meant for a resource that the finding names.
+    fn is_for(self, finding: &Finding, involved: &Involved) -> bool {
+        self.is_about(involved)
+            && match self {
+                Self::IsolateActor => acts(finding, involved),
+                Self::Block => !acts(finding, involved) && callers(finding).next().is_some(),
+                // It is the open port of an instance on which others call.
+                Self::TakeBack("open-security-group-ingress") => !acts(finding, involved),
+                _ => true,
+            }
     }
 }
 
@@ -106,10 +115,20 @@ pub fn advice(finding: &Finding) -> Advice {
 
 /// The resources for which `remediation` is to do something about a finding. Empty, when it is none of its affairs.
 pub fn resources_for<'a>(remediation: &str, finding: &'a Finding) -> Vec<&'a Involved> {
+    let all = candidates_for(remediation, finding).into_iter();
+    all.filter(|(_, is_meant)| *is_meant).map(|(involved, _)| involved).collect()
+}
+
+/// The resources of the kind for which the table has `remediation` do something about such findings, and whether it is meant for
+/// each: on an instance that is only called upon nothing hostile is.
+pub fn candidates_for<'a>(remediation: &str, finding: &'a Finding) -> Vec<(&'a Involved, bool)> {
     let responses = advice(finding).responses.iter().filter(|response| response.remediation() == Some(remediation));
     let responses: Vec<&Response> = responses.collect();
-    let is_meant = |involved: &&Involved| responses.iter().any(|response| response.is_for(finding, involved));
-    finding.resources.iter().filter(is_meant).collect()
+    let judged = |involved: &'a Involved| {
+        let is_about = responses.iter().any(|response| response.is_about(involved));
+        is_about.then(|| (involved, responses.iter().any(|response| response.is_for(finding, involved))))
+    };
+    finding.resources.iter().filter_map(judged).collect()
 }
 
 /// Who called, as far as it is worth blocking: never an address that may be forged. [`Proof::Unproven`] ones take a

@@ -32,7 +32,7 @@ impl Phase {
     /// again after the settings have changed.
     pub fn after(status: Status) -> Self {
         match status {
-            Status::Reverted | Status::Undone | Status::StandingBack => Self::Closed,
+            Status::Reverted | Status::Undone | Status::StandingBack | Status::Reported => Self::Closed,
             Status::AwaitingApproval => Self::Awaiting,
             Status::WouldRevert | Status::Ignored | Status::AlreadySafe | Status::Misconfigured | Status::Failed => {
                 Self::Open
@@ -100,46 +100,67 @@ pub struct Revert {
     pub changes: Vec<String>,
 }
 
-/// The most that a repeat limit may allow: the journal remembers no more reverts than this for certain.
-pub const MOST_REVERTS: usize = 30;
+/// One containment, as the limit of the blast counts it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Containment {
+    /// What was contained: its id.
+    pub resource: String,
+    /// In which outcome.
+    pub outcome: String,
+    /// When.
+    pub at: DateTime<Utc>,
+}
 
-/// How many reverts of one change before Rescind stands back: `N/duration`.
+/// The most that a limit may allow: the journal remembers no more than this for certain.
+pub const MOST_COUNTED: usize = 30;
+
+/// How often something may happen within a time: `N/duration`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RepeatLimit {
+pub struct Limit {
     /// The number.
-    pub reverts: usize,
+    pub times: usize,
     /// Within which time.
     pub within: TimeDelta,
 }
 
-impl Default for RepeatLimit {
-    fn default() -> Self {
-        Self { reverts: 3, within: TimeDelta::hours(1) }
+/// Reads a time of up to 10,000 seconds, minutes, hours or days: `90s`, `30m`, `24h`, `7d`.
+pub fn duration(text: &str) -> Option<TimeDelta> {
+    let unit = text.chars().last()?;
+    let number: i64 = text.strip_suffix(unit)?.parse().ok().filter(|number| (1..=10_000).contains(number))?;
+    match unit {
+        's' => Some(TimeDelta::seconds(number)),
+        'm' => Some(TimeDelta::minutes(number)),
+        'h' => Some(TimeDelta::hours(number)),
+        'd' => Some(TimeDelta::days(number)),
+        _ => None,
     }
 }
 
-impl RepeatLimit {
-    /// Reads `3/1h`: a number up to [`MOST_REVERTS`], and a time in seconds, minutes, hours or days (`s`, `m`, `h`, `d`).
+impl Limit {
+    /// So many times within an hour.
+    pub fn hourly(times: usize) -> Self {
+        Self { times, within: TimeDelta::hours(1) }
+    }
+
+    /// Reads `3/1h`: a number up to [`MOST_COUNTED`], and a time as [`duration`] reads it.
     pub fn parse(text: &str) -> Option<Self> {
-        let (reverts, within) = text.split_once('/')?;
-        let reverts: usize = reverts.parse().ok().filter(|number| (1..=MOST_REVERTS).contains(number))?;
-        let unit = within.chars().last()?;
-        let number: i64 = within.strip_suffix(unit)?.parse().ok().filter(|number| (1..=10_000).contains(number))?;
-        let within = match unit {
-            's' => TimeDelta::seconds(number),
-            'm' => TimeDelta::minutes(number),
-            'h' => TimeDelta::hours(number),
-            'd' => TimeDelta::days(number),
-            _ => return None,
-        };
-        Some(Self { reverts, within })
+        let (times, within) = text.split_once('/')?;
+        let times: usize = times.parse().ok().filter(|number| (1..=MOST_COUNTED).contains(number))?;
+        let within = duration(within)?;
+        Some(Self { times, within })
     }
 
     /// Whether `change` has been taken back so often of late that taking it back once more would be a fight.
     pub fn is_reached(&self, history: &[Revert], change: &str, now: DateTime<Utc>) -> bool {
         let recent = history.iter().filter(|revert| now - revert.at < self.within);
         let of_change = recent.filter(|revert| revert.changes.iter().any(|one| one == change));
-        of_change.map(|revert| &revert.outcome).collect::<BTreeSet<_>>().len() >= self.reverts
+        of_change.map(|revert| &revert.outcome).collect::<BTreeSet<_>>().len() >= self.times
+    }
+
+    /// Whether one more resource may be contained. One that was, may be again: it makes no more of them.
+    pub fn has_room(&self, contained: &[Containment], resource: &str, now: DateTime<Utc>) -> bool {
+        let recent = contained.iter().filter(|one| now - one.at < self.within && one.resource != resource);
+        recent.map(|one| &one.resource).collect::<BTreeSet<_>>().len() < self.times
     }
 }
 
@@ -164,9 +185,9 @@ mod tests {
 
     #[test]
     fn limits_are_read() {
-        let limit = |text| RepeatLimit::parse(text);
-        assert_eq!(limit("3/1h"), Some(RepeatLimit::default()));
-        assert_eq!(limit("10/30m"), Some(RepeatLimit { reverts: 10, within: TimeDelta::minutes(30) }));
+        let limit = |text| Limit::parse(text);
+        assert_eq!(limit("3/1h"), Some(Limit::hourly(3)));
+        assert_eq!(limit("10/30m"), Some(Limit { times: 10, within: TimeDelta::minutes(30) }));
         for text in ["", "3", "3/", "0/1h", "3/0h", "3/1w", "3/h", "-1/1h", "3/1h/1h", "x/1h"] {
             assert_eq!(limit(text), None, "{text}");
         }
@@ -181,9 +202,24 @@ mod tests {
             changes: vec![change.to_owned()],
         };
         let history = [revert(70, "a"), revert(50, "a"), revert(40, "b"), revert(1, "a"), revert(1, "a")];
-        assert!(!RepeatLimit::default().is_reached(&history, "a", now), "one of the three is too old");
-        assert!(RepeatLimit { reverts: 2, ..RepeatLimit::default() }.is_reached(&history, "a", now));
-        assert!(!RepeatLimit { reverts: 2, ..RepeatLimit::default() }.is_reached(&history, "b", now));
+        assert!(!Limit::hourly(3).is_reached(&history, "a", now), "one of the three is too old");
+        assert!(Limit::hourly(2).is_reached(&history, "a", now));
+        assert!(!Limit::hourly(2).is_reached(&history, "b", now));
+    }
+
+    #[test]
+    fn a_limit_of_containments_counts_different_resources_within_its_time() {
+        let now: DateTime<Utc> = "2026-11-24T12:00:00Z".parse().unwrap();
+        let one = |minutes: i64, resource: &str| Containment {
+            resource: resource.to_owned(),
+            outcome: minutes.to_string(),
+            at: now - TimeDelta::minutes(minutes),
+        };
+        let contained = [one(70, "a"), one(50, "b"), one(40, "b"), one(1, "c")];
+        assert!(Limit::hourly(3).has_room(&contained, "d", now), "two within the hour");
+        assert!(!Limit::hourly(2).has_room(&contained, "d", now));
+        assert!(Limit::hourly(2).has_room(&contained, "b", now), "it is among the two");
+        assert!(!Limit::hourly(2).has_room(&contained, "a", now), "it was, too long ago");
     }
 
     #[test]

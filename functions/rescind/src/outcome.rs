@@ -95,6 +95,8 @@ pub enum Status {
     AlreadySafe,
     /// Rescind takes no part in a fight: the same change came again and again.
     StandingBack,
+    /// It is risky, and nothing that Rescind can do takes it back, or may: a person has to act.
+    Reported,
     /// The settings can't be used; nothing was changed.
     Misconfigured,
     /// It should have been taken back and was not.
@@ -194,6 +196,7 @@ impl Status {
             Self::Ignored => "ignored",
             Self::AlreadySafe => "already-safe",
             Self::StandingBack => "standing-back",
+            Self::Reported => "reported",
             Self::Misconfigured => "misconfigured",
             Self::Failed => "failed",
         }

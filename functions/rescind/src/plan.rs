@@ -34,10 +34,18 @@ pub struct Step {
     /// What to do.
     #[serde(flatten)]
     pub call: Call,
-    /// What undoes it, with the parameters taken from what was really there.
-    pub inverse: Call,
+    /// What undoes it, with the parameters taken from what was really there. None for what an undo leaves as it is:
+    /// evidence that was kept, and what others may use by now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inverse: Option<Call>,
     /// How far it has come.
     pub state: StepState,
+    /// Made side by side with the step before it, which it does not need.
+    #[serde(skip)]
+    pub is_beside: bool,
+    /// The steps after it are made though this one fails.
+    #[serde(skip)]
+    pub may_fail: bool,
 }
 
 impl Step {
@@ -48,7 +56,24 @@ impl Step {
 
     /// A step that has not been made.
     pub fn planned(call: Call, inverse: Call) -> Self {
-        Self { call, inverse, state: StepState::Planned }
+        Self { inverse: Some(inverse), ..Self::lasting(call) }
+    }
+
+    /// A step that has not been made, and that an undo leaves as it is.
+    pub fn lasting(call: Call) -> Self {
+        Self { call, inverse: None, state: StepState::Planned, is_beside: false, may_fail: false }
+    }
+
+    /// Made side by side with the step before it.
+    #[must_use]
+    pub fn beside(self) -> Self {
+        Self { is_beside: true, ..self }
+    }
+
+    /// Not needed for the steps after it.
+    #[must_use]
+    pub fn may_fail(self) -> Self {
+        Self { may_fail: true, ..self }
     }
 }
 
@@ -59,4 +84,24 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// What the resource goes back to when it is not the exact earlier state, for the outcome's sentence.
     pub note: Option<String>,
+}
+
+impl Plan {
+    /// These steps, made side by side.
+    pub fn side_by_side(steps: impl IntoIterator<Item = Step>) -> Vec<Step> {
+        let beside = |(index, step): (usize, Step)| if index == 0 { step } else { step.beside() };
+        steps.into_iter().enumerate().map(beside).collect()
+    }
+
+    /// The steps in groups that follow each other; those of one group are made side by side.
+    pub fn groups(self) -> Vec<Vec<Step>> {
+        let mut groups: Vec<Vec<Step>> = Vec::new();
+        for step in self.steps {
+            match groups.last_mut() {
+                Some(group) if step.is_beside => group.push(step),
+                _ => groups.push(vec![step]),
+            }
+        }
+        groups
+    }
 }

@@ -1,4 +1,5 @@
-//! What a person asks for: `{"undo": "<outcome id>"}`, with `"force": true` if need be, or `{"approve": "<outcome id>"}`.
+//! What is asked for: `{"undo": "<outcome id>"}`, with `"force": true` if need be, or `{"approve": "<outcome id>"}`, by a person;
+//! `{"undo": "<outcome id>", "expired": true}` by a schedule.
 
 use serde_json::{Value, json};
 
@@ -11,14 +12,25 @@ pub enum Request {
     Undo {
         /// The outcome whose steps are undone.
         id: String,
-        /// Even though the resource has changed since.
-        force: bool,
+        /// Why.
+        why: Why,
     },
     /// Carry out a plan.
     Approve {
         /// The outcome that holds the plan.
         id: String,
     },
+}
+
+/// Why something is undone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// A person wants it so.
+    Asked,
+    /// A person wants it so even though the resource has changed since.
+    Forced,
+    /// It was to hold only until now: nobody has decided anything.
+    Expired,
 }
 
 impl Request {
@@ -32,7 +44,9 @@ impl Request {
     /// The request as JSON.
     pub fn to_json(&self) -> Value {
         match self {
-            Self::Undo { id, force } => json!({ "undo": id, "force": force }),
+            Self::Undo { id, why: Why::Asked } => json!({ "undo": id }),
+            Self::Undo { id, why: Why::Forced } => json!({ "undo": id, "force": true }),
+            Self::Undo { id, why: Why::Expired } => json!({ "undo": id, "expired": true }),
             Self::Approve { id } => json!({ "approve": id }),
         }
     }
@@ -60,12 +74,18 @@ impl Request {
             (Some(_), Some(_)) => Err(wrong("undo", "stands beside `approve`", "one of the two")),
             (None, Some(value)) => Ok(Some(Self::Approve { id: id("approve", value)? })),
             (Some(value), None) => {
-                let force = match input.get("force") {
-                    None => false,
-                    Some(Value::Bool(force)) => *force,
-                    Some(_) => return Err(wrong("force", "is neither", "true or false")),
+                let flag = |name: &str| match input.get(name) {
+                    None => Ok(false),
+                    Some(Value::Bool(flag)) => Ok(*flag),
+                    Some(_) => Err(wrong(name, "is neither", "true or false")),
                 };
-                Ok(Some(Self::Undo { id: id("undo", value)?, force }))
+                let why = match (flag("force")?, flag("expired")?) {
+                    (true, true) => return Err(wrong("force", "stands beside `expired`", "one of the two")),
+                    (true, false) => Why::Forced,
+                    (false, true) => Why::Expired,
+                    (false, false) => Why::Asked,
+                };
+                Ok(Some(Self::Undo { id: id("undo", value)?, why }))
             }
         }
     }
@@ -79,17 +99,18 @@ mod tests {
     fn requests_are_told_from_events() {
         let id = "0123456789abcdef0123456789abcdef";
         assert_eq!(Request::read(&json!({"detail-type": "x"})), Ok(None));
-        assert_eq!(Request::read(&json!({"undo": id})), Ok(Some(Request::Undo { id: id.into(), force: false })));
-        assert_eq!(
-            Request::read(&json!({"undo": id, "force": true})),
-            Ok(Some(Request::Undo { id: id.into(), force: true }))
-        );
+        for why in [Why::Asked, Why::Forced, Why::Expired] {
+            let undo = Request::Undo { id: id.into(), why };
+            assert_eq!(Request::read(&undo.to_json()), Ok(Some(undo)));
+        }
         assert_eq!(Request::read(&json!({"approve": id})), Ok(Some(Request::Approve { id: id.into() })));
         for wrong in [
             json!({"undo": 5}),
             json!({"undo": "repeat/x"}),
             json!({"undo": id, "approve": id}),
             json!({"undo": id, "force": "yes"}),
+            json!({"undo": id, "expired": 1}),
+            json!({"undo": id, "force": true, "expired": true}),
         ] {
             assert!(Request::read(&wrong).is_err(), "{wrong}");
         }

@@ -14,7 +14,8 @@ use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::arn::{self, Arn};
-use crate::journal::RepeatLimit;
+use crate::journal::Limit;
+use crate::signal::Severity;
 use crate::text::clean;
 
 /// What every tag of ours begins with.
@@ -92,7 +93,29 @@ pub const COMMON: &[TagKey] = &[
         value: "reverts of the same change by the same principal before Rescind stands back: `N/duration`",
         default: "`3/1h`",
     },
+    TagKey {
+        key: "blast-limit",
+        list: false,
+        value: "different resources that one remediation contains, which interrupts service, before the next ones wait for approval: `N/duration`",
+        default: "`5/1h`",
+    },
 ];
+
+/// The lowest severity of a finding that counts, for the remediations that go by findings.
+pub const SEVERITY: TagKey = TagKey {
+    key: "severity",
+    list: false,
+    value: "the lowest severity of a finding that counts: `low`, `medium`, `high`, `critical` or a number",
+    default: "`high`",
+};
+
+/// Which resources are protected, for the remediations that put back what these have lost.
+pub const PROTECTED_TAG: TagKey = TagKey {
+    key: "protected-tag",
+    list: false,
+    value: "`key` or `key=value`: what is changed at a resource with this tag is put back",
+    default: "`rescind:protected`",
+};
 
 /// Why settings can't be used. The message names the tag.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -212,6 +235,25 @@ impl Tags {
         (!parts.is_empty()).then(|| parts.iter().flat_map(|(_, value)| value.split_whitespace()).collect())
     }
 
+    /// The value of [`SEVERITY`].
+    ///
+    /// # Errors
+    /// [`SettingsError::Value`] when it is none.
+    pub fn severity(&self) -> Result<Severity, SettingsError> {
+        let Some(text) = self.one(SEVERITY.key) else { return Ok(Severity::HIGH) };
+        let expected = "`low`, `medium`, `high`, `critical` or a number up to 10";
+        Severity::parse(text).ok_or_else(|| SettingsError::value(SEVERITY.key, text, expected))
+    }
+
+    /// ARNs of principals, or of all below a path; empty without the tag.
+    ///
+    /// # Errors
+    /// [`SettingsError::Value`] for what is no such ARN.
+    pub fn principals(&self, key: &str) -> Result<Vec<PrincipalPattern>, SettingsError> {
+        let expected = "ARNs of IAM roles or users, or one that ends in `/` for a path";
+        Ok(self.parsed_list(key, expected, PrincipalPattern::parse)?.unwrap_or_default())
+    }
+
     /// As [`Tags::list`], each element parsed.
     ///
     /// # Errors
@@ -260,7 +302,9 @@ pub struct Settings {
     /// Accounts that are no strangers.
     pub trusted_accounts: Vec<String>,
     /// When to stand back from a fight.
-    pub repeat_limit: RepeatLimit,
+    pub repeat_limit: Limit,
+    /// How many containments may interrupt service.
+    pub blast_limit: Limit,
 }
 
 impl Settings {
@@ -288,30 +332,27 @@ impl Settings {
             Some(text) => ExemptTag::parse(text)
                 .ok_or_else(|| SettingsError::value("exempt-tag", text, "`key` or `key=value`"))?,
         };
-        let principals = "ARNs of IAM roles or users, or one that ends in `/` for a path";
-        let exempt_principals = tags.parsed_list("exempt-principals", principals, PrincipalPattern::parse)?;
+        let exempt_principals = tags.principals("exempt-principals")?;
         let trusted_accounts = tags.parsed_list("trusted-accounts", "account ids of twelve digits", |word| {
             arn::is_account(word).then(|| word.to_owned())
         })?;
-        let repeat_limit = match tags.one("repeat-limit") {
-            None => RepeatLimit::default(),
-            Some(text) => RepeatLimit::parse(text).ok_or_else(|| {
-                SettingsError::value(
-                    "repeat-limit",
-                    text,
-                    "a number from 1 to 30 and a time, such as `3/1h` or `10/30m`",
-                )
-            })?,
-        };
         Ok(Self {
             mode,
             remediations: only,
             exempt_tag,
-            exempt_principals: exempt_principals.unwrap_or_default(),
+            exempt_principals,
             trusted_accounts: trusted_accounts.unwrap_or_default(),
-            repeat_limit,
+            repeat_limit: limit(tags, "repeat-limit", 3)?,
+            blast_limit: limit(tags, "blast-limit", 5)?,
         })
     }
+}
+
+/// Reads a limit; `hourly` holds without a tag.
+fn limit(tags: &Tags, key: &'static str, hourly: usize) -> Result<Limit, SettingsError> {
+    let Some(text) = tags.one(key) else { return Ok(Limit::hourly(hourly)) };
+    let expected = "a number from 1 to 30 and a time, such as `3/1h` or `10/30m`";
+    Limit::parse(text).ok_or_else(|| SettingsError::value(key, text, expected))
 }
 
 /// A tag by which an owner marks resources: `key`, or `key=value`.
@@ -334,6 +375,16 @@ impl ResourceTag {
             None => (text, None),
         };
         (!key.is_empty() && value != Some("")).then(|| Self { key: key.to_owned(), value: value.map(str::to_owned) })
+    }
+
+    /// The tag that protects a resource, as [`PROTECTED_TAG`] says.
+    ///
+    /// # Errors
+    /// [`SettingsError`], which names the tag.
+    pub fn that_protects(tags: &Tags) -> Result<Self, SettingsError> {
+        let key = PROTECTED_TAG.key;
+        let Some(text) = tags.one(key) else { return Ok(Self::new("rescind:protected")) };
+        Self::parse(text).ok_or_else(|| SettingsError::value(key, text, "`key` or `key=value`"))
     }
 
     /// Whether a resource with these `tags` is marked: it has the tag, and its value is the one wanted, or at least none

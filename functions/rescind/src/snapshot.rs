@@ -11,7 +11,7 @@ use crate::signal::ConfigurationItemChange;
 /// A resource's state at one moment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Snapshot {
-    /// When AWS Config saw it so.
+    /// When AWS Config saw it so, or what was added to it was read.
     pub captured: DateTime<Utc>,
     /// `configuration`: what the service's own API tells of the resource.
     pub configuration: Value,

@@ -37,10 +37,19 @@ pub fn digest<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
         hash.update(part.len().to_be_bytes());
         hash.update(part);
     }
-    hash.finalize().iter().take(16).fold(String::with_capacity(32), |mut id, byte| {
+    hexadecimal(&hash.finalize()).chars().take(32).collect()
+}
+
+/// The SHA-256 hash of these bytes, as `sha256sum` writes it.
+pub fn sha256(bytes: &[u8]) -> String {
+    hexadecimal(&Sha256::digest(bytes))
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut digits, byte| {
         // Writing to a text can't fail.
-        let _ = write!(id, "{byte:02x}");
-        id
+        let _ = write!(digits, "{byte:02x}");
+        digits
     })
 }
 
@@ -83,6 +92,12 @@ mod tests {
         for seen in ["Ünï-çødé", "مجموعة", "安全组", "😀", "日本語 ソウル"] {
             assert_eq!(clean(seen, LONGEST), seen);
         }
+    }
+
+    #[test]
+    fn hashes_are_those_of_other_tools() {
+        assert_eq!(sha256(b"abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert_eq!(digest(["abc"]).len(), 32);
     }
 
     #[test]

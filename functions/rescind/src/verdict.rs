@@ -53,6 +53,13 @@ pub enum Assessment<O> {
         /// What a plan is made of.
         offenders: Vec<O>,
     },
+    /// Risky, and nothing that Rescind can do takes it back, or may: a person has to act.
+    Report {
+        /// One sentence.
+        reason: String,
+        /// What is risky, part by part.
+        evidence: Vec<Evidence>,
+    },
     /// It can't be told, because something could not be read. Never a reason to go on, and never one to be silent.
     Unclear {
         /// One sentence.

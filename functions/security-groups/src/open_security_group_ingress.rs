@@ -3,7 +3,8 @@
 //! ## What it takes back
 //! Rules of a security group that let a forbidden source reach a guarded port: those that one call of
 //! `AuthorizeSecurityGroupIngress` or `ModifySecurityGroupRules` made, or, when AWS Config reports the group, all of
-//! them. Other rules of the same call stay.
+//! them; and all of those of the groups by which somebody calls on an instance, as GuardDuty finds it: scans, guessed
+//! passwords. Other rules of the same call stay.
 //!
 //! Of sources that are too wide only together, those go that came last: of the call, or since AWS Config recorded the group
 //! before. What stood before stays, and is no failure however long it stands. Where nothing tells what is new (the first
@@ -29,17 +30,22 @@
 //!
 //! ## References
 //! Amazon EC2 API: `RevokeSecurityGroupIngress`, `DescribeSecurityGroupRules`. Amazon VPC user guide: *Security group
-//! rules*. AWS Config developer guide: *restricted-ssh*, *restricted-common-ports*.
+//! rules*. AWS Config developer guide: *restricted-ssh*, *restricted-common-ports*. Amazon GuardDuty user guide: *Recon:EC2/PortProbeUnprotectedPort*,
+//! *UnauthorizedAccess:EC2/SSHBruteForce*.
 
 use std::collections::BTreeSet;
 
 use rescind::addresses::Widest;
+use rescind::findings;
 use rescind::settings::{SettingsError, TagKey, Tags};
-use rescind::signal::{ComplianceChange, ConfigurationItemChange, Fact, Resource, Signal};
+use rescind::signal::{
+    ComplianceChange, ConfigurationItemChange, Fact, Finding, Involved, Resource, Signal, field, items, text,
+};
 use rescind::verdict::{Assessment, Evidence};
 use rescind::{Call, Plan, Step};
 use rescind_lambda::{
-    CallError, EARLIER_STATE_OPERATIONS, Heard, Operation, Remediation, ResourceState, Scope, Subject,
+    CONFIG_RULE_SETTINGS, CallError, EARLIER_STATE_OPERATIONS, Heard, Operation, Remediation, ResourceState, Scope,
+    Subject,
 };
 
 use crate::calls;
@@ -57,6 +63,7 @@ pub struct OpenSecurityGroupIngress;
 const TAGS: &[TagKey] = &[PORTS, ALLOWED_CIDRS, WIDEST_SOURCE];
 
 const OPERATIONS: &[Operation] = &[
+    CONFIG_RULE_SETTINGS,
     Operation::reads(action::DESCRIBE_GROUPS),
     Operation::reads(action::DESCRIBE_RULES),
     Operation::reads(action::DESCRIBE_VPCS),
@@ -92,16 +99,17 @@ impl Remediation for OpenSecurityGroupIngress {
         OPERATIONS
     }
 
-    fn listen(&self, signal: &Signal) -> Heard<Target> {
+    fn listen(&self, signal: &Signal) -> Vec<Heard<Target>> {
         match &signal.fact {
             Fact::ApiCall(call) if call.service == "ec2.amazonaws.com" => match call.name.as_str() {
-                "AuthorizeSecurityGroupIngress" => told::added(signal, call),
-                "ModifySecurityGroupRules" => told::modified(signal, call),
-                _ => Heard::Nothing,
+                "AuthorizeSecurityGroupIngress" => vec![told::added(signal, call)],
+                "ModifySecurityGroupRules" => vec![told::modified(signal, call)],
+                _ => Vec::new(),
             },
             Fact::ConfigurationItemChange(change) => hear_item(signal, change),
             Fact::ComplianceChange(change) => hear_compliance(signal, change),
-            Fact::ApiCall(_) | Fact::Finding(_) => Heard::Nothing,
+            Fact::Finding(finding) => hear_finding(signal, finding),
+            Fact::ApiCall(_) => Vec::new(),
         }
     }
 
@@ -234,19 +242,43 @@ fn compliant_earlier<'a>(
     }
 }
 
-fn hear_item(signal: &Signal, change: &ConfigurationItemChange) -> Heard<Target> {
+fn hear_item(signal: &Signal, change: &ConfigurationItemChange) -> Vec<Heard<Target>> {
     if change.resource.kind != "AWS::EC2::SecurityGroup" || change.is_deletion() {
-        return Heard::Nothing;
+        return Vec::new();
     }
-    whole_group(signal, &change.resource)
+    vec![whole_group(signal, &change.resource)]
 }
 
-fn hear_compliance(signal: &Signal, change: &ComplianceChange) -> Heard<Target> {
+fn hear_compliance(signal: &Signal, change: &ComplianceChange) -> Vec<Heard<Target>> {
     let is_ours = CONFIG_RULES.iter().any(|name| change.rule_name.contains(name));
     if change.resource.kind != "AWS::EC2::SecurityGroup" || change.compliance != "NON_COMPLIANT" || !is_ours {
-        return Heard::Nothing;
+        return Vec::new();
     }
-    whole_group(signal, &change.resource)
+    vec![whole_group(signal, &change.resource)]
+}
+
+/// Whoever calls on an instance comes in by one of the groups of its network interfaces.
+fn hear_finding(signal: &Signal, finding: &Finding) -> Vec<Heard<Target>> {
+    let candidates = findings::candidates_for("open-security-group-ingress", finding);
+    if !candidates.iter().any(|(_, is_meant)| *is_meant) {
+        let harmless = |(involved, _): &(&Involved, bool)| {
+            let resource = involved.resource.clone();
+            let reason = format!("nothing tells that somebody calls on {} by an open port", resource.id);
+            Heard::Harmless { resource, reason }
+        };
+        return candidates.iter().map(harmless).collect();
+    }
+    let details = field(&finding.detail, "resource").and_then(|resource| field(resource, "instanceDetails"));
+    let interfaces = items(details.and_then(|details| field(details, "networkInterfaces")));
+    let groups = interfaces.into_iter().flat_map(|interface| items(field(interface, "securityGroups")));
+    let ids: BTreeSet<&str> = groups.filter_map(|group| text(group, "groupId")).collect();
+    let resource = |id: &str| Resource {
+        kind: "AWS::EC2::SecurityGroup".to_owned(),
+        id: id.to_owned(),
+        account: signal.account.clone(),
+        region: signal.region.clone(),
+    };
+    ids.into_iter().map(|id| whole_group(signal, &resource(id))).collect()
 }
 
 fn whole_group(signal: &Signal, resource: &Resource) -> Heard<Target> {

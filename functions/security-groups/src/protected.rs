@@ -1,18 +1,10 @@
 //! Which groups keep their rules: those that their owner marks by a tag.
 
-use rescind::settings::{ResourceTag, SettingsError, TagKey, Tags};
+use rescind::settings::{ResourceTag, SettingsError, Tags};
 
 use crate::exposure::{Policy, judge};
 use crate::rule::Rule;
 use crate::state::State;
-
-/// `rescind:protected-tag`.
-pub const PROTECTED_TAG: TagKey = TagKey {
-    key: "protected-tag",
-    list: false,
-    value: "`key` or `key=value`: the rules of a group with this tag are put back",
-    default: "`rescind:protected`",
-};
 
 /// A protected group, for a sentence.
 pub fn protected(group: &str, state: &State) -> String {
@@ -27,19 +19,12 @@ pub struct Protection {
 }
 
 impl Protection {
-    /// Reads [`PROTECTED_TAG`], and the tags by which a rule is found open.
+    /// Reads `rescind:protected-tag`, and the tags by which a rule is found open.
     ///
     /// # Errors
     /// [`SettingsError`], which names the tag.
     pub fn of_tags(tags: &Tags) -> Result<Self, SettingsError> {
-        let key = PROTECTED_TAG.key;
-        let tag = match tags.one(key) {
-            None => ResourceTag::new("rescind:protected"),
-            Some(text) => {
-                ResourceTag::parse(text).ok_or_else(|| SettingsError::value(key, text, "`key` or `key=value`"))?
-            }
-        };
-        Ok(Self { tag, policy: Policy::of_tags(tags)? })
+        Ok(Self { tag: ResourceTag::that_protects(tags)?, policy: Policy::of_tags(tags)? })
     }
 
     /// Why the group's rules are none of our business, if they are not. What an event alone tells, is taken for protected.

@@ -25,7 +25,7 @@
 //! ## References
 //! Amazon EC2 API: `ModifySecurityGroupRules`. AWS Config developer guide: *Components of a configuration item*.
 
-use rescind::settings::{SettingsError, TagKey, Tags};
+use rescind::settings::{PROTECTED_TAG, SettingsError, TagKey, Tags};
 use rescind::signal::{Fact, Resource, Signal};
 use rescind::verdict::{Assessment, Evidence};
 use rescind::{Call, Plan, Step};
@@ -36,7 +36,7 @@ use rescind_lambda::{
 use crate::calls;
 use crate::ec2::action;
 use crate::policy::{ALLOWED_CIDRS, PORTS, WIDEST_SOURCE};
-use crate::protected::{PROTECTED_TAG, Protection, protected};
+use crate::protected::{Protection, protected};
 use crate::rule::Rule;
 use crate::state::State;
 use crate::told::{self, Changed, Target, Told};
@@ -83,12 +83,12 @@ impl Remediation for SecurityGroupRuleModified {
         OPERATIONS
     }
 
-    fn listen(&self, signal: &Signal) -> Heard<Target> {
+    fn listen(&self, signal: &Signal) -> Vec<Heard<Target>> {
         match &signal.fact {
             Fact::ApiCall(call) if call.service == "ec2.amazonaws.com" && call.name == "ModifySecurityGroupRules" => {
-                told::modified(signal, call)
+                vec![told::modified(signal, call)]
             }
-            _ => Heard::Nothing,
+            _ => Vec::new(),
         }
     }
 
@@ -110,7 +110,7 @@ impl Remediation for SecurityGroupRuleModified {
     }
 
     fn assess(&self, subject: &Subject<'_, Self>) -> Assessment<Modified> {
-        let Subject { resource, target, state, common, settings } = subject;
+        let Subject { resource, target, state, common, settings, .. } = subject;
         let Changed::Modified(told) = &target.changed else {
             return Assessment::Harmless { reason: "no rule was modified".to_owned() };
         };
@@ -250,7 +250,9 @@ mod tests {
             "detail": {"eventName": "ModifySecurityGroupRules", "eventSource": "ec2.amazonaws.com", "requestParameters":
                 {"ModifySecurityGroupRulesRequest": {"GroupId": "sg-1", "SecurityGroupRule": update}}}});
         let signal = rescind::signal::decode(event).unwrap().signal;
-        let Heard::About { resource, target } = SecurityGroupRuleModified.listen(&signal) else { panic!("heard") };
+        let Some(Heard::About { resource, target }) = SecurityGroupRuleModified.listen(&signal).pop() else {
+            panic!("heard")
+        };
         let tags = vec![("rescind:protected".to_owned(), String::new())];
         let earlier =
             was.map_or(Earlier::Unknown, |rule| Earlier::Rules { rules: vec![rule.clone()], captured: String::new() });
@@ -258,8 +260,14 @@ mod tests {
         let state = State { group: Some(group), earlier, ..State::default() };
         let common = Settings::parse(&Tags::default(), &[]).unwrap();
         let settings = Protection::of_tags(&Tags::default()).unwrap();
-        let subject =
-            Subject { resource: &resource, target: &target, state: &state, common: &common, settings: &settings };
+        let subject = Subject {
+            resource: &resource,
+            target: &target,
+            state: &state,
+            common: &common,
+            settings: &settings,
+            own_roles: &[],
+        };
         SecurityGroupRuleModified.assess(&subject)
     }
 

@@ -26,7 +26,7 @@
 //! Amazon EC2 API: `AuthorizeSecurityGroupIngress`, `AuthorizeSecurityGroupEgress`, `RevokeSecurityGroupIngress`
 //! (`UnknownIpPermissions`). AWS Config developer guide: *Components of a configuration item*.
 
-use rescind::settings::{SettingsError, TagKey, Tags};
+use rescind::settings::{PROTECTED_TAG, SettingsError, TagKey, Tags};
 use rescind::signal::{Fact, Resource, Signal};
 use rescind::verdict::{Assessment, Evidence};
 use rescind::{Call, Plan, Step};
@@ -38,7 +38,7 @@ use crate::calls;
 use crate::earlier::Earlier;
 use crate::ec2::action;
 use crate::policy::{ALLOWED_CIDRS, PORTS, WIDEST_SOURCE};
-use crate::protected::{PROTECTED_TAG, Protection, protected};
+use crate::protected::{Protection, protected};
 use crate::rule::Rule;
 use crate::state::State;
 use crate::told::{self, Changed, Target, Told};
@@ -82,13 +82,13 @@ impl Remediation for SecurityGroupRuleRemoved {
         OPERATIONS
     }
 
-    fn listen(&self, signal: &Signal) -> Heard<Target> {
+    fn listen(&self, signal: &Signal) -> Vec<Heard<Target>> {
         match &signal.fact {
             Fact::ApiCall(call) if call.service == "ec2.amazonaws.com" => match call.name.as_str() {
-                "RevokeSecurityGroupIngress" | "RevokeSecurityGroupEgress" => told::removed(signal, call),
-                _ => Heard::Nothing,
+                "RevokeSecurityGroupIngress" | "RevokeSecurityGroupEgress" => vec![told::removed(signal, call)],
+                _ => Vec::new(),
             },
-            _ => Heard::Nothing,
+            _ => Vec::new(),
         }
     }
 
@@ -112,7 +112,7 @@ impl Remediation for SecurityGroupRuleRemoved {
     }
 
     fn assess(&self, subject: &Subject<'_, Self>) -> Assessment<Rule> {
-        let Subject { resource, target, state, common, settings } = subject;
+        let Subject { resource, target, state, common, settings, .. } = subject;
         let Changed::Removed { rules: told, is_certain } = &target.changed else {
             return Assessment::Harmless { reason: "no rule was removed".to_owned() };
         };
@@ -232,15 +232,23 @@ mod tests {
             "detail": {"eventName": "RevokeSecurityGroupIngress", "eventSource": "ec2.amazonaws.com",
                 "requestParameters": request, "responseElements": response}});
         let signal = rescind::signal::decode(event).unwrap().signal;
-        let Heard::About { resource, target } = SecurityGroupRuleRemoved.listen(&signal) else { panic!("heard") };
+        let Some(Heard::About { resource, target }) = SecurityGroupRuleRemoved.listen(&signal).pop() else {
+            panic!("heard")
+        };
         let tags = vec![("rescind:protected".to_owned(), String::new())];
         let group = crate::ec2::SecurityGroup { id: "sg-1".to_owned(), tags, rules: is.to_vec() };
         let earlier = Earlier::Rules { rules: earlier.to_vec(), captured: String::new() };
         let state = State { group: Some(group), earlier, ..State::default() };
         let common = Settings::parse(&Tags::default(), &[]).unwrap();
         let settings = Protection::of_tags(&Tags::default()).unwrap();
-        let subject =
-            Subject { resource: &resource, target: &target, state: &state, common: &common, settings: &settings };
+        let subject = Subject {
+            resource: &resource,
+            target: &target,
+            state: &state,
+            common: &common,
+            settings: &settings,
+            own_roles: &[],
+        };
         SecurityGroupRuleRemoved.assess(&subject)
     }
 

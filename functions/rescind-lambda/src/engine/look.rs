@@ -3,11 +3,12 @@
 use rescind::settings::{Mode, Settings, SettingsError, TagKey, Tags};
 use rescind::{Delivery, Resource};
 
-use super::{Cause, Engine, Wanted, history_key};
+use super::contain::containments_key;
+use super::{Cause, Engine, Wanted, history_key, remembered};
 use crate::aws::CallError;
 use crate::environment::Environment;
-use crate::journal::{Claim, History};
-use crate::remediation::Remediation;
+use crate::journal::{Claim, Containments, History};
+use crate::remediation::{Further, Remediation};
 
 /// What has been found out.
 pub(super) struct Looked<R: Remediation> {
@@ -15,8 +16,8 @@ pub(super) struct Looked<R: Remediation> {
     pub(super) wanted: Result<Option<Wanted<R>>, SettingsError>,
     /// The live state; `None` when it was not read.
     pub(super) state: Option<Result<R::State, CallError>>,
-    /// What was taken back of late.
-    pub(super) history: Result<History, CallError>,
+    /// What was taken back and contained of late.
+    pub(super) history: Result<(History, Containments), CallError>,
     /// The claim; `None` when there is no journal, or nothing to claim for.
     pub(super) claim: Option<Result<Claim, CallError>>,
 }
@@ -39,25 +40,27 @@ impl Engine {
             at_hand.as_ref().is_none_or(|wanted| matches!(wanted, Ok(Some(wanted)) if wanted.common.mode != Mode::Off));
         if let Some(wanted) = at_hand {
             if !is_worth_it {
-                return Looked { wanted, state: None, history: Ok(History::default()), claim: None };
+                return Looked { wanted, state: None, history: Ok(Default::default()), claim: None };
             }
             if self.environment.from_event_alone {
                 let state = remediation.state_of_event(resource, target, None).map(Ok);
-                return Looked { wanted, state, history: Ok(History::default()), claim: None };
+                return Looked { wanted, state, history: Ok(Default::default()), claim: None };
             }
             let (state, history, claim) = tokio::join!(
-                self.read(remediation, resource, target),
+                self.read_first(remediation, resource, target),
                 self.history(remediation, delivery, resource),
                 self.claim(delivery, cause, id),
             );
+            let state = self.further(remediation, resource, wanted_of(&wanted, claim.as_ref()), state).await;
             return Looked { wanted, state: Some(state), history, claim };
         }
         let (wanted, state, history, claim) = tokio::join!(
             self.settings(remediation, delivery),
-            self.read(remediation, resource, target),
+            self.read_first(remediation, resource, target),
             self.history(remediation, delivery, resource),
             self.claim(delivery, cause, id),
         );
+        let state = self.further(remediation, resource, wanted_of(&wanted, claim.as_ref()), state).await;
         Looked { wanted, state: Some(state), history, claim }
     }
 
@@ -66,14 +69,18 @@ impl Engine {
         remediation: &R,
         delivery: &Delivery,
         resource: &Resource,
-    ) -> Result<History, CallError> {
-        match &self.journal {
-            None => Ok(History::default()),
-            Some(journal) => {
-                let key = history_key(remediation.name(), resource, &delivery.signal);
-                journal.history(&self.aws, &key).await
+    ) -> Result<(History, Containments), CallError> {
+        let Some(journal) = &self.journal else { return Ok(Default::default()) };
+        let key = history_key(remediation.name(), &remembered(remediation, resource), &delivery.signal);
+        let contained = async {
+            if remediation.interrupts_service() {
+                journal.containments(&self.aws, &containments_key(remediation.name(), resource)).await
+            } else {
+                Ok(Containments::default())
             }
-        }
+        };
+        let (history, contained) = tokio::join!(journal.history(&self.aws, &key), contained);
+        Ok((history?, contained?))
     }
 
     pub(super) async fn claim(
@@ -87,8 +94,34 @@ impl Engine {
         Some(journal.claim(&self.aws, id, &delivery.input, from, self.lease()).await)
     }
 
-    /// The live state.
+    /// The live state, with what the settings ask for or what is to be undone.
     pub(super) async fn read<R: Remediation>(
+        &self,
+        remediation: &R,
+        resource: &Resource,
+        target: &R::Target,
+        further: Further<'_, R::Settings>,
+    ) -> Result<R::State, CallError> {
+        let scope = self.aws.scope(resource).await?;
+        let state = remediation.read(&scope, resource, target).await?;
+        remediation.read_further(&scope, resource, state, further).await
+    }
+
+    /// Adds what the settings ask for, once these are known, too.
+    async fn further<R: Remediation>(
+        &self,
+        remediation: &R,
+        resource: &Resource,
+        wanted: Option<&Wanted<R>>,
+        state: Result<R::State, CallError>,
+    ) -> Result<R::State, CallError> {
+        let Some(wanted) = wanted else { return state };
+        let scope = self.aws.scope(resource).await?;
+        remediation.read_further(&scope, resource, state?, Further::Wanted(&wanted.own)).await
+    }
+
+    /// What is read of every resource of the kind, whatever the settings say.
+    async fn read_first<R: Remediation>(
         &self,
         remediation: &R,
         resource: &Resource,
@@ -122,6 +155,15 @@ impl Engine {
         let own = remediation.settings(&tags)?;
         Ok(Some(Wanted { common, own }))
     }
+}
+
+/// The settings by which this delivery goes on, if it does.
+fn wanted_of<'w, R: Remediation>(
+    wanted: &'w Result<Option<Wanted<R>>, SettingsError>,
+    claim: Option<&Result<Claim, CallError>>,
+) -> Option<&'w Wanted<R>> {
+    let is_ours = claim.is_none_or(|claim| matches!(claim, Ok(Claim::Ours(_))));
+    wanted.as_ref().ok()?.as_ref().filter(|wanted| is_ours && wanted.common.mode != Mode::Off)
 }
 
 /// A variable of the environment that looks like a setting and is none.

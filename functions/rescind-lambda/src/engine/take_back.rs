@@ -2,19 +2,22 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use rescind::guard::{self, Permission, Question};
-use rescind::journal::{Facts, Revert};
+use rescind::journal::{Facts, Limit, Revert};
 use rescind::plan::StepState;
 use rescind::settings::Mode;
+use rescind::signal::Fact;
 use rescind::verdict::Assessment;
-use rescind::{Outcome, Plan, Status, Step, Verdict};
+use rescind::{Outcome, Plan, Resource, Status, Step, Verdict};
 use tracing::error;
 
-use super::{ANYBODY, Cause, Engine, Work, repeat_key};
-use crate::aws::{CallError, CallFailure, Scope};
+use super::contain::Room;
+use super::{ANYBODY, Cause, Engine, Work, remembered, repeat_key};
+use crate::aws::{CallError, CallFailure, Scope, counted};
 use crate::clock;
 use crate::journal::{Ending, LeftAlone};
-use crate::remediation::{Remediation, ResourceState};
+use crate::remediation::{Further, Remediation, ResourceState};
 
 /// Waits between looks at a resource that may not show a change yet: AWS's reads are eventually consistent (Amazon EC2
 /// developer guide, *Eventual consistency*).
@@ -46,7 +49,7 @@ impl Engine {
                     break;
                 }
                 tokio::time::sleep(*wait).await;
-                state = match self.read(work.remediation, &work.resource, &work.target).await {
+                state = match self.look_at(work).await {
                     Ok(state) => state,
                     Err(_) => continue,
                 };
@@ -54,6 +57,13 @@ impl Engine {
             }
         }
         outcome.steps = work.made_before(&state, !matches!(assessment, Assessment::Harmless { .. }));
+        if let Assessment::Risky { reason, .. } | Assessment::Report { reason, .. } = &assessment
+            && !self.environment.from_event_alone
+            && let Err(problem) = self.keep_evidence(work, &state).await
+        {
+            let text = format!("{reason}; nothing was changed: {problem}");
+            return outcome.concluded(Verdict::Risky, Status::Failed, &text);
+        }
         match assessment {
             Assessment::Harmless { reason } if outcome.steps.is_empty() => {
                 outcome.concluded(Verdict::Harmless, Status::Ignored, &reason)
@@ -62,7 +72,18 @@ impl Engine {
                 outcome.concluded(Verdict::Risky, Status::AlreadySafe, &reason)
             }
             // Where the signal does not tell what was changed, a resource that is closed by now looks harmless.
-            Assessment::Harmless { reason } | Assessment::AlreadySafe { reason } => {
+            Assessment::Report { reason, evidence } if outcome.steps.is_empty() => {
+                let outcome = Outcome { evidence, ..outcome };
+                match self.may_act(work, &state) {
+                    Permission::Exempt(by) => {
+                        outcome.concluded(Verdict::Exempt, Status::Ignored, &format!("{reason}; left alone: {by}"))
+                    }
+                    _ => outcome.concluded(Verdict::Risky, Status::Reported, &reason),
+                }
+            }
+            Assessment::Harmless { reason }
+            | Assessment::AlreadySafe { reason }
+            | Assessment::Report { reason, .. } => {
                 ending.before = Some(facts_before(&state, &outcome.steps));
                 ending.after = Some(state.facts());
                 let text = format!("{reason}: an earlier delivery was cut off or failed after it had asked for that");
@@ -76,6 +97,23 @@ impl Engine {
         }
     }
 
+    async fn keep_evidence<R: Remediation>(&self, work: &Work<'_, R>, state: &R::State) -> Result<(), CallError> {
+        let scope = self.aws.scope(&work.resource).await?;
+        work.remediation.keep_evidence(&scope, &work.subject(state)).await
+    }
+
+    /// What the guard says.
+    fn may_act<R: Remediation>(&self, work: &Work<'_, R>, state: &R::State) -> Permission {
+        guard::may_act(&Question {
+            signal: &work.delivery.signal,
+            settings: &work.wanted.common,
+            resource_tags: state.tags(),
+            now: clock::now(),
+            from_event_alone: self.environment.from_event_alone,
+            is_approved: matches!(work.cause, Cause::Approval { .. }),
+        })
+    }
+
     async fn answer_risk<R: Remediation>(
         &self,
         work: &Work<'_, R>,
@@ -85,19 +123,13 @@ impl Engine {
         mut outcome: Outcome,
         ending: &mut Ending,
     ) -> Outcome {
-        let permission = guard::may_act(&Question {
-            signal: &work.delivery.signal,
-            settings: &work.wanted.common,
-            resource_tags: state.tags(),
-            now: clock::now(),
-            from_event_alone: self.environment.from_event_alone,
-            is_approved: matches!(work.cause, Cause::Approval(_)),
-        });
+        let permission = self.may_act(work, state);
         match permission {
             Permission::Exempt(by) => {
                 if work.delivery.signal.actor().is_some() {
                     let changes = work.fingerprints(&offenders);
-                    self.leave_alone(&outcome, LeftAlone::Exempt, &changes).await;
+                    let resource = remembered(work.remediation, &outcome.resource);
+                    self.leave_alone(&outcome, &resource, LeftAlone::Exempt, &changes).await;
                 }
                 return outcome.concluded(Verdict::Exempt, Status::Ignored, &format!("{reason}; left alone: {by}"));
             }
@@ -138,7 +170,7 @@ impl Engine {
                 outcome.steps.extend(plan.steps);
                 outcome.concluded(Verdict::Risky, Status::AwaitingApproval, &reason)
             }
-            (_, Cause::Approval(told)) if !is_same_plan(&planned(told), &plan.steps) => {
+            (_, Cause::Approval { steps: told, .. }) if !is_same_plan(&planned(told), &plan.steps) => {
                 outcome.steps.extend(plan.steps);
                 let text = format!(
                     "{reason}; the resource has changed since the plan was made, so this one waits for an approval of its own"
@@ -166,20 +198,35 @@ impl Engine {
         state: &R::State,
         plan: Plan,
         reason: &str,
-        outcome: Outcome,
+        mut outcome: Outcome,
         ending: &mut Ending,
     ) -> Outcome {
-        let failed = |outcome: Outcome, what: &CallError| {
+        let failed = |outcome: Outcome, what: &dyn std::fmt::Display| {
             outcome.concluded(Verdict::Risky, Status::Failed, &format!("{reason}; nothing was changed: {what}"))
         };
         // Should there be no read-back, this is how it stands after the steps that were made before.
         ending.after = (!outcome.steps.is_empty()).then(|| state.facts());
-        if let Some((journal, held)) = self.journal.as_ref().zip(work.held.as_deref())
-            && !work.is_told_by_the_event(state, &plan, &outcome)
-        {
+        if let Some((journal, held)) = self.journal.as_ref().zip(work.held.as_deref()) {
             let steps: Vec<Step> = outcome.steps.iter().chain(&plan.steps).cloned().collect();
-            if let Err(problem) = journal.note_steps(&self.aws, held, &steps).await {
-                return failed(outcome, &problem);
+            let is_told = work.is_told_by_the_event(state, &plan, &outcome);
+            let note = async { if is_told { Ok(()) } else { journal.note_steps(&self.aws, held, &steps).await } };
+            let (noted, room) = tokio::join!(note, self.make_room(journal, work, &outcome.id));
+            match noted.and(room) {
+                Ok(Room::Taken) => {}
+                Ok(Room::Full) => {
+                    outcome.steps.extend(plan.steps);
+                    let Limit { times, within } = work.wanted.common.blast_limit;
+                    let text = format!(
+                        "{reason}; {times} others were contained within {} minutes, which is the limit: this one waits for an approval",
+                        within.num_minutes()
+                    );
+                    return outcome.concluded(Verdict::Risky, Status::AwaitingApproval, &text);
+                }
+                Ok(Room::Busy) => {
+                    ending.is_busy = true;
+                    return failed(outcome, &"another finding has it contained at this moment");
+                }
+                Err(problem) => return failed(outcome, &problem),
             }
         }
         match self.aws.scope(&work.resource).await {
@@ -201,7 +248,7 @@ impl Engine {
         let rest = if outcome.steps.is_empty() { "" } else { "; the rest was taken back" };
         let text = format!(
             "{reason}; left as it is: {what}, which was taken back {} times within {} minutes and came again each time{rest}",
-            limit.reverts,
+            limit.times,
             limit.within.num_minutes()
         );
         let mut outcome = outcome.concluded(Verdict::Risky, Status::StandingBack, &text);
@@ -214,14 +261,15 @@ impl Engine {
                 }
             }
         }
-        self.leave_alone(&outcome, LeftAlone::StoodBack, &fought).await;
+        let resource = remembered(work.remediation, &outcome.resource);
+        self.leave_alone(&outcome, &resource, LeftAlone::StoodBack, &fought).await;
         outcome
     }
 
     /// A service that only looks at the state, such as AWS Config, will report the change, too: it is left alone then.
-    pub(super) async fn leave_alone(&self, outcome: &Outcome, why: LeftAlone, changes: &[String]) {
+    pub(super) async fn leave_alone(&self, outcome: &Outcome, resource: &Resource, why: LeftAlone, changes: &[String]) {
         let Some(journal) = &self.journal else { return };
-        let key = repeat_key(&outcome.remediation, &outcome.resource, ANYBODY);
+        let key = repeat_key(&outcome.remediation, resource, ANYBODY);
         if let Err(problem) = journal.leave_alone(&self.aws, &key, why, changes).await {
             error!(outcome_id = outcome.id, "that a change is left alone was not journaled: {problem}");
         }
@@ -285,7 +333,7 @@ impl Engine {
         failed(outcome, "the resource kept changing while it was taken back".to_owned())
     }
 
-    /// Makes the calls of a plan, in their order, until one fails.
+    /// Makes the calls of a plan, group by group, until one fails that the others need.
     async fn make<R: Remediation>(
         &self,
         work: &Work<'_, R>,
@@ -293,35 +341,42 @@ impl Engine {
         plan: Plan,
         made: &mut Vec<Step>,
     ) -> Result<(), CallError> {
-        for mut step in plan.steps {
-            let sent = self.aws.calls();
-            let result = work.remediation.make(scope, &step.call).await;
-            step.state = match &result {
-                Ok(()) => StepState::Done,
-                // An earlier try of this very call may have worked without our hearing of it.
-                Err(problem) if problem.failure == CallFailure::Gone && self.aws.calls() - sent > 1 => StepState::Done,
-                Err(problem) if problem.failure == CallFailure::Gone => StepState::Gone,
-                Err(problem) if problem.may_have_worked() => StepState::Unknown,
-                Err(_) => StepState::Failed,
-            };
-            let went_well = step.state == StepState::Done;
-            made.push(step);
-            if !went_well {
-                return result;
+        for group in plan.groups() {
+            let calls = group.iter().map(|step| counted(work.remediation.make(scope, &step.call)));
+            let results = join_all(calls).await;
+            let mut problem = None;
+            for (step, (result, sent)) in group.into_iter().zip(results) {
+                let state = match &result {
+                    Ok(()) => StepState::Done,
+                    // An earlier try of this very call may have worked without our hearing of it.
+                    Err(problem) if problem.failure == CallFailure::Gone && sent > 1 => StepState::Done,
+                    Err(problem) if problem.failure == CallFailure::Gone => StepState::Gone,
+                    Err(problem) if problem.may_have_worked() => StepState::Unknown,
+                    Err(_) => StepState::Failed,
+                };
+                problem = problem.or(result.err().filter(|_| state != StepState::Done && !step.may_fail));
+                made.push(Step { state, ..step });
             }
+            problem.map_or(Ok(()), Err)?;
         }
         Ok(())
+    }
+
+    /// The live state, with what the settings ask for.
+    async fn look_at<R: Remediation>(&self, work: &Work<'_, R>) -> Result<R::State, CallError> {
+        let further = Further::Wanted(&work.wanted.own);
+        self.read(work.remediation, &work.resource, &work.target, further).await
     }
 
     /// Reads the resource back. When the calls were accepted, a read may lag behind them, so it is given some time.
     async fn look_again<R: Remediation>(&self, work: &Work<'_, R>, calls_were_accepted: bool) -> Seen<R> {
         let mut waits = LOOKS.iter();
         loop {
-            let seen = match self.read(work.remediation, &work.resource, &work.target).await {
+            let seen = match self.look_at(work).await {
                 Err(problem) => Seen::Unclear(problem.to_string()),
                 Ok(state) => match work.assess(&state) {
                     Assessment::Harmless { .. } | Assessment::AlreadySafe { .. } => return Seen::Safe(state),
-                    Assessment::Unclear { reason } => Seen::Unclear(reason),
+                    Assessment::Unclear { reason } | Assessment::Report { reason, .. } => Seen::Unclear(reason),
                     Assessment::Risky { reason, offenders, .. } => match work.sort(offenders).to_take_back {
                         left if left.is_empty() => return Seen::Safe(state),
                         offenders => Seen::Risky { reason, offenders, state },
@@ -356,13 +411,21 @@ impl<R: Remediation> Work<'_, R> {
     fn sort(&self, offenders: Vec<R::Offender>) -> Sorted<R::Offender> {
         let mut sorted = Sorted { to_take_back: Vec::new(), fought: Vec::new(), left_alone: Vec::new() };
         let is_a_change = self.delivery.signal.actor().is_some();
-        let is_approved = matches!(self.cause, Cause::Approval(_));
+        // Of findings, those are left alone that were known when a person undid something here.
+        let is_finding = matches!(self.delivery.signal.fact, Fact::Finding(_));
+        let is_approved = matches!(self.cause, Cause::Approval { .. });
         let limit = self.wanted.common.repeat_limit;
         for offender in offenders {
             let change = self.remediation.fingerprint(&offender);
-            let left_alone = self.history.left_alone.iter().find(|(one, _)| !is_a_change && *one == change);
+            let left_alone = self
+                .history
+                .left_alone
+                .iter()
+                .find(|(one, why)| !is_a_change && *one == change && !(is_finding && *why == LeftAlone::Undone));
             if let Some((_, why)) = left_alone {
                 sorted.left_alone.push((change, *why));
+            } else if self.was_undone_since() {
+                sorted.left_alone.push((change, LeftAlone::Undone));
             } else if !is_approved && limit.is_reached(&self.history.reverts, &change, clock::now()) {
                 sorted.fought.push(change);
             } else {
@@ -370,6 +433,12 @@ impl<R: Remediation> Work<'_, R> {
             }
         }
         sorted
+    }
+
+    /// Whether a person undid what was done here, after the finding was known.
+    fn was_undone_since(&self) -> bool {
+        let Fact::Finding(finding) = &self.delivery.signal.fact else { return false };
+        self.history.undone_at.is_some_and(|undone| finding.created.unwrap_or(self.delivery.signal.time) < undone)
     }
 
     fn fingerprints(&self, offenders: &[R::Offender]) -> Vec<String> {
@@ -380,7 +449,7 @@ impl<R: Remediation> Work<'_, R> {
     /// where changes may be made.
     fn made_before(&self, live: &R::State, is_risk: bool) -> Vec<Step> {
         let Some(held) = &self.held else { return Vec::new() };
-        let may_act = self.wanted.common.mode == Mode::Enforce || matches!(self.cause, Cause::Approval(_));
+        let may_act = self.wanted.common.mode == Mode::Enforce || matches!(self.cause, Cause::Approval { .. });
         let is_told = held.earlier.was_cut_off && may_act && is_risk;
         let told = if is_told { self.plan_of_event(live).steps } else { Vec::new() };
         held.earlier.steps_made(&told, |step| live.after(&step.call) == *live)
@@ -397,7 +466,8 @@ impl<R: Remediation> Work<'_, R> {
 /// How a resource stood before these steps were made.
 fn facts_before<S: ResourceState>(live: &S, made: &[Step]) -> Facts {
     let made = made.iter().rev().filter(|step| step.state == StepState::Done);
-    made.fold(live.clone(), |state, step| state.after(&step.inverse)).facts()
+    let inverses = made.filter_map(|step| step.inverse.as_ref());
+    inverses.fold(live.clone(), |state, inverse| state.after(inverse)).facts()
 }
 
 /// The steps that are still to be made.

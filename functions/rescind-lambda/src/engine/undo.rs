@@ -1,16 +1,17 @@
-//! What a person asks for: undoing what was done, approving what was planned.
+//! What a person asks for, or a schedule: undoing what was done, approving what was planned.
 
 use std::time::Instant;
 
 use rescind::journal::{Facts, Phase, difference};
 use rescind::plan::StepState;
+use rescind::request::Why;
 use rescind::settings::Mode;
-use rescind::{Delivery, Outcome, Resource, Status, Step, Verdict};
+use rescind::{Call, Delivery, Outcome, Resource, Status, Step, Verdict};
 
-use super::{Cause, Conclusion, Engine, busy};
+use super::{Cause, Conclusion, Engine, busy, remembered};
 use crate::clock;
 use crate::journal::{Claim, Ending, Entry, Held, Journal, LeftAlone};
-use crate::remediation::{AnyRemediation, Heard, Remediation, ResourceState};
+use crate::remediation::{AnyRemediation, Further, Heard, Remediation, ResourceState};
 
 /// What is to be undone.
 #[derive(Debug)]
@@ -19,7 +20,7 @@ pub struct Undoing {
     delivery: Delivery,
     before: Option<Facts>,
     after: Option<Facts>,
-    force: bool,
+    why: Why,
 }
 
 /// What an undo starts from.
@@ -35,18 +36,20 @@ impl Engine {
     ///
     /// # Errors
     /// A sentence, when there is nothing to undo by that id.
-    pub(crate) async fn undo(&self, id: &str, force: bool) -> Result<Outcome, String> {
+    pub(crate) async fn undo(&self, id: &str, why: Why) -> Result<Outcome, String> {
         let (entry, original, remediation) = self.find(id).await?;
         // Who stands back from a part of a change may have taken back the rest.
         let has_acted = original.steps.iter().any(|step| step.state == StepState::Done);
-        if !has_acted || !matches!(original.status, Status::Reverted | Status::StandingBack) {
+        // What has to end, ends, though it was not seen to have worked.
+        let may_be_undone = why == Why::Expired || matches!(original.status, Status::Reverted | Status::StandingBack);
+        if !has_acted || !may_be_undone {
             return Err(format!(
                 "outcome {id} is `{}`: only what is `reverted` can be undone",
                 original.status.as_str()
             ));
         }
         let delivery = delivery_of(&entry, id)?;
-        let undoing = Undoing { original, delivery, before: entry.before, after: entry.after, force };
+        let undoing = Undoing { original, delivery, before: entry.before, after: entry.after, why };
         Ok(remediation.undo(self, &undoing).await)
     }
 
@@ -64,8 +67,8 @@ impl Engine {
             return Err(format!("the plan of outcome {id} could be approved until {until}"));
         }
         let delivery = delivery_of(&entry, id)?;
-        let outcome = remediation.run(self, &delivery, Cause::Approval(&original.steps)).await;
-        outcome.ok_or_else(|| format!("the rule is no longer for {}", original.remediation))
+        let outcomes = remediation.run(self, &delivery, Cause::Approval { id, steps: &original.steps }).await;
+        outcomes.into_iter().next().ok_or_else(|| format!("the rule is no longer for {}", original.remediation))
     }
 
     async fn find(&self, id: &str) -> Result<(Entry, Outcome, &'static dyn AnyRemediation), String> {
@@ -108,7 +111,11 @@ impl Engine {
                 &format!("not undone: {problem}"),
             ))
         };
-        let Heard::About { resource, target } = remediation.listen(&undoing.delivery.signal) else {
+        let signal = &undoing.delivery.signal;
+        let is_meant = |heard: &Heard<R::Target>| {
+            Outcome::id_of(signal, remediation.name(), heard.resource()) == undoing.original.id
+        };
+        let Some(Heard::About { resource, target }) = remediation.listen(signal).into_iter().find(is_meant) else {
             return failed(outcome, "the event that is kept with it can't be read");
         };
         let journal = match self.journal() {
@@ -116,7 +123,8 @@ impl Engine {
             Err(problem) => return failed(outcome, &problem),
         };
         let claim = journal.claim(&self.aws, &outcome.id, &undoing.delivery.input, &[Phase::Open], self.lease());
-        let (claim, state) = tokio::join!(claim, self.read(remediation, &resource, &target));
+        let further = Further::Undone(&undoing.original.steps);
+        let (claim, state) = tokio::join!(claim, self.read(remediation, &resource, &target, further));
         let held = match claim {
             Ok(Claim::Ours(held)) => held,
             Ok(Claim::Closed(entry)) => return Conclusion::old(*entry, outcome),
@@ -148,10 +156,13 @@ impl Engine {
         };
         let Found { resource, target, state, held } = found;
         let now = state.facts();
-        let is_back = undoing.before.as_ref().is_some_and(|before| difference(before, &now).is_none());
+        let is_expired = undoing.why == Why::Expired;
+        // At its end each piece is looked at for itself: what has become of others is nothing to it.
+        let is_back = !is_expired && undoing.before.as_ref().is_some_and(|before| difference(before, &now).is_none());
         // What has changed since an earlier request was cut off among its calls, may be its own doing.
         let is_begun = !held.earlier.noted.is_empty();
-        if !undoing.force
+        if undoing.why != Why::Forced
+            && !is_expired
             && !is_back
             && !is_begun
             && let Some(after) = &undoing.after
@@ -167,21 +178,42 @@ impl Engine {
             Ok(scope) => scope,
             Err(problem) => return failed(outcome, &problem.to_string()),
         };
-        let made: Vec<&Step> = original.steps.iter().rev().filter(|step| step.state == StepState::Done).collect();
-        let steps: Vec<Step> = made.iter().map(|step| inverted(step, StepState::Planned)).collect();
+        let made = original.steps.iter().rev().filter(|step| step.state == StepState::Done);
+        let mut steps: Vec<Step> = made.filter_map(inverted).collect();
+        // Several steps may be undone by one and the same call; it is made where the first of them was made.
+        let all: Vec<Call> = steps.iter().map(|step| step.call.clone()).collect();
+        let mut index = 0;
+        steps.retain(|step| {
+            index += 1;
+            !all.iter().skip(index).any(|later| *later == step.call)
+        });
         if let Some(journal) = self.journal.as_ref().filter(|_| !is_back && !is_begun)
             && let Err(problem) = journal.note_steps(&self.aws, held, &steps).await
         {
             return failed(outcome, &problem.to_string());
         }
-        for step in made {
-            let result = if is_back { Ok(()) } else { remediation.make(&scope, &step.inverse).await };
-            outcome.steps.push(inverted(step, if result.is_ok() { StepState::Done } else { StepState::Failed }));
+        for step in steps {
+            let result = if is_back { Ok(()) } else { remediation.make(&scope, &step.call).await };
+            let state = if result.is_ok() { StepState::Done } else { StepState::Failed };
+            outcome.steps.push(Step { state, ..step });
             if let Err(problem) = result {
                 return failed(outcome, &problem.to_string());
             }
         }
-        let seen = match self.read(remediation, resource, target).await {
+        let seen = match self.read(remediation, resource, target, Further::Undone(&original.steps)).await {
+            Ok(state) if is_expired => {
+                let is_left = |step: &&Step| state.after(&step.call).facts() != state.facts();
+                return match outcome.steps.iter().find(is_left) {
+                    Some(step) => {
+                        failed(outcome.clone(), &format!("{} was accepted, and shows no effect", step.call.call))
+                    }
+                    None => outcome.concluded(
+                        Verdict::NotApplicable,
+                        Status::Undone,
+                        &format!("its time is over, so it is put back as it was found: {}", original.reason),
+                    ),
+                };
+            }
             Ok(state) => state.facts(),
             Err(problem) => return failed(outcome, &format!("the calls were accepted, but not verified: {problem}")),
         };
@@ -189,10 +221,13 @@ impl Engine {
         let missing = undoing.taken_away().find(|piece| !seen.contains_key(*piece));
         match (differs, missing) {
             (_, Some(piece)) => failed(outcome, &format!("the calls were accepted, but {piece} is not back")),
-            (Some(how), None) if !undoing.force => failed(outcome, &format!("the read-back shows that {how}")),
+            (Some(how), None) if undoing.why != Why::Forced => {
+                failed(outcome, &format!("the read-back shows that {how}"))
+            }
             (differs, None) => {
-                let changes: Vec<String> = undoing.taken_away().cloned().collect();
-                self.leave_alone(original, LeftAlone::Undone, &changes).await;
+                let changes: Vec<String> = undoing.changed().cloned().collect();
+                let remembered = remembered(remediation, &original.resource);
+                self.leave_alone(original, &remembered, LeftAlone::Undone, &changes).await;
                 let note = differs.map(|how| format!("; by force: {how}")).unwrap_or_default();
                 outcome.concluded(
                     Verdict::NotApplicable,
@@ -205,6 +240,14 @@ impl Engine {
 }
 
 impl Undoing {
+    /// The pieces that are as they were before the change was taken back, and were not after it.
+    fn changed(&self) -> impl Iterator<Item = &String> {
+        let is_other = |(piece, value): &(&String, &String)| {
+            self.after.as_ref().is_none_or(|after| after.get(*piece) != Some(*value))
+        };
+        self.before.iter().flatten().filter(is_other).map(|(piece, _)| piece)
+    }
+
     /// The pieces that were there before the change was taken back, and not after it.
     fn taken_away(&self) -> impl Iterator<Item = &String> {
         let is_gone = |piece: &&String| self.after.as_ref().is_none_or(|after| !after.contains_key(*piece));
@@ -212,9 +255,9 @@ impl Undoing {
     }
 }
 
-/// The step that undoes a step.
-fn inverted(step: &Step, state: StepState) -> Step {
-    Step { call: step.inverse.clone(), inverse: step.call.clone(), state }
+/// The step that undoes a step, if it is not to stay.
+fn inverted(step: &Step) -> Option<Step> {
+    Some(Step::planned(step.inverse.clone()?, step.call.clone()))
 }
 
 fn delivery_of(entry: &Entry, id: &str) -> Result<Delivery, String> {

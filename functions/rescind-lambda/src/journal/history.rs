@@ -2,15 +2,15 @@
 //! left alone, whoever made it.
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use chrono::TimeDelta;
-use rescind::journal::{MOST_REVERTS, Revert};
+use chrono::{DateTime, TimeDelta, Utc};
+use rescind::journal::{MOST_COUNTED, Revert};
 
-use super::{Journal, KEPT, UPDATE, is_taken_over, json, number, text};
+use super::{Journal, KEPT, UPDATE, get_number, is_taken_over, json, number, text};
 use crate::aws::{Aws, CallError};
 use crate::clock;
 
 /// Reverts that are remembered for one principal and resource; beyond it, the older half is forgotten.
-const REMEMBERED: usize = 2 * MOST_REVERTS;
+const REMEMBERED: usize = 2 * MOST_COUNTED;
 
 /// What the journal knows of a principal's changes of a resource.
 #[derive(Debug, Clone, Default)]
@@ -19,6 +19,8 @@ pub(crate) struct History {
     pub(crate) reverts: Vec<Revert>,
     /// What is left alone, whoever made it, and why.
     pub(crate) left_alone: Vec<(String, LeftAlone)>,
+    /// When a person last undid something here.
+    pub(crate) undone_at: Option<DateTime<Utc>>,
 }
 
 /// Why a change is left alone when a service reports it that only looks at the state, and does not tell who made it.
@@ -66,7 +68,8 @@ impl Journal {
             let changes = item.get(why.attribute()).and_then(|set| set.as_ss().ok()).cloned().unwrap_or_default();
             changes.into_iter().map(move |change| (change, why))
         });
-        Ok(History { reverts, left_alone: left.collect() })
+        let undone_at = get_number(&item, "undone_at").and_then(DateTime::from_timestamp_millis);
+        Ok(History { reverts, left_alone: left.collect(), undone_at })
     }
 
     /// Remembers a revert.
@@ -86,7 +89,7 @@ impl Journal {
         self.remember(aws, key, append, vec![json(revert)]).await
     }
 
-    /// Remembers that changes are left alone.
+    /// Remembers that changes are left alone, and when something was undone.
     pub(crate) async fn leave_alone(
         &self,
         aws: &Aws,
@@ -94,18 +97,27 @@ impl Journal {
         why: LeftAlone,
         changes: &[String],
     ) -> Result<(), CallError> {
-        if changes.is_empty() {
+        let is_undone = why == LeftAlone::Undone;
+        if changes.is_empty() && !is_undone {
             return Ok(());
         }
-        let update = self
+        let mut update = self
             .client(aws)
             .await
             .update_item()
             .table_name(&self.table)
             .key("id", text(key))
-            .update_expression(format!("SET expires = :expires ADD {} :changes", why.attribute()))
-            .expression_attribute_values(":changes", AttributeValue::Ss(changes.to_vec()))
             .expression_attribute_values(":expires", number((clock::now() + KEPT).timestamp()));
+        let mut expression = "SET expires = :expires".to_owned();
+        if is_undone {
+            expression.push_str(", undone_at = :now");
+            update = update.expression_attribute_values(":now", number(clock::now().timestamp_millis()));
+        }
+        if !changes.is_empty() {
+            expression = format!("{expression} ADD {} :changes", why.attribute());
+            update = update.expression_attribute_values(":changes", AttributeValue::Ss(changes.to_vec()));
+        }
+        let update = update.update_expression(expression);
         update.send().await.map(drop).map_err(|error| CallError::from_sdk(UPDATE, &error))
     }
 

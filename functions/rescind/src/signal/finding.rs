@@ -6,6 +6,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::Resource;
@@ -22,6 +23,12 @@ pub struct Finding {
     pub title: String,
     /// How bad it is by the service's own measure. A later update may raise it; `None` reaches no threshold.
     pub severity: Option<Severity>,
+    /// When it was found first. The signal's time is that of the latest update.
+    pub created: Option<DateTime<Utc>>,
+    /// When what it is about was first seen, and when last.
+    pub seen: (Option<DateTime<Utc>>, Option<DateTime<Utc>>),
+    /// When this update of it was sent out; the signal's time may be some minutes before.
+    pub sent: Option<DateTime<Utc>>,
     /// Somebody, or a rule of theirs, laid it aside.
     pub is_archived: bool,
     /// Made up, for trying things out.

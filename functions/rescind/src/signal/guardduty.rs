@@ -40,6 +40,9 @@ pub(super) fn decode(envelope: &Envelope<'_>) -> Result<Signal, SignalError> {
         kind: kind.to_owned(),
         title: clean(title, LONGEST),
         severity: field(detail, "severity").and_then(severity),
+        created: text(detail, "createdAt").and_then(time),
+        seen: (text(service, "eventFirstSeen").and_then(time), text(service, "eventLastSeen").and_then(time)),
+        sent: envelope.event.time.filter(is_tellable),
         is_archived: may_be_set(service, "archived"),
         is_sample: is_sample(title, service),
         custom_rule: text(detail, "customDetectionRuleName").map(|name| clean(name, LONGEST)),
@@ -74,7 +77,11 @@ fn capital(name: &'static str) -> &'static str {
 fn time(text: &str) -> Option<DateTime<Utc>> {
     let told = DateTime::parse_from_rfc3339(text).map(|time| time.to_utc());
     let told = told.or_else(|_| NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f").map(|time| time.and_utc()));
-    told.ok().filter(|time| (0..=9999).contains(&time.year()))
+    told.ok().filter(is_tellable)
+}
+
+fn is_tellable(time: &DateTime<Utc>) -> bool {
+    (0..=9999).contains(&time.year())
 }
 
 fn severity(value: &Value) -> Option<Severity> {

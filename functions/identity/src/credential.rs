@@ -1,0 +1,322 @@
+//! How a credential stands: an access key, or the sessions of a role; and the calls that change it, as data that can be
+//! shown, kept and made: parameters as the AWS CLI takes them.
+
+use std::sync::Arc;
+
+use aws_sdk_iam::Client;
+use aws_sdk_iam::types::{StatusType, Tag};
+use chrono::{DateTime, Utc};
+use rescind::journal::Facts;
+use rescind::signal::text;
+use rescind::{Call, Resource};
+use rescind_lambda::{CallError, CallFailure, ResourceState, Scope};
+use serde_json::{Value, json};
+
+use crate::sessions::POLICY;
+
+/// The IAM actions of what is called.
+pub mod action {
+    /// `GetAccessKeyLastUsed`, which tells whose key it is.
+    pub const KEY_USED: &str = "iam:GetAccessKeyLastUsed";
+    /// `GetUser`.
+    pub const GET_USER: &str = "iam:GetUser";
+    /// `ListAccessKeys`.
+    pub const LIST_KEYS: &str = "iam:ListAccessKeys";
+    /// `UpdateAccessKey`.
+    pub const UPDATE_KEY: &str = "iam:UpdateAccessKey";
+    /// `GetRole`.
+    pub const GET_ROLE: &str = "iam:GetRole";
+    /// `GetRolePolicy`.
+    pub const GET_POLICY: &str = "iam:GetRolePolicy";
+    /// `PutRolePolicy`.
+    pub const PUT_POLICY: &str = "iam:PutRolePolicy";
+    /// `DeleteRolePolicy`.
+    pub const DELETE_POLICY: &str = "iam:DeleteRolePolicy";
+}
+
+/// What a key is when it can be used.
+pub const ACTIVE: &str = "Active";
+/// What it is when it can't.
+pub const INACTIVE: &str = "Inactive";
+
+/// What the credentials of a finding are, and what can be done about them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Credential {
+    /// The long-term access key that the resource is.
+    Key,
+    /// The sessions of the role that the resource is.
+    Sessions {
+        /// The role's unique id: another role may have the name by now.
+        role: String,
+    },
+    /// None that can be taken out of use, and why: a person has to act.
+    Beyond(String),
+    /// None at all.
+    Unnamed,
+}
+
+/// How a credential stands.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct State {
+    /// The user or role; `None` when it is gone, or another one of its name is there.
+    pub holder: Option<Holder>,
+    /// The key is none of a user's, by IAM's own word.
+    pub is_of_no_user: bool,
+    /// The key; `None` when it is gone.
+    pub key: Option<Key>,
+    /// The role's policy [`POLICY`], byte for byte.
+    pub policy: Option<String>,
+    /// When this was read; `None` when it is what the event alone tells.
+    pub read: Option<DateTime<Utc>>,
+}
+
+/// A user or a role.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// Its ARN.
+    pub arn: String,
+    /// Its name.
+    pub name: String,
+    /// Its tags.
+    pub tags: Vec<(String, String)>,
+}
+
+/// An access key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Key {
+    /// Its id.
+    pub id: String,
+    /// [`ACTIVE`] or [`INACTIVE`], or what else IAM says.
+    pub status: String,
+}
+
+/// Whether a text can be the name of a user or role (IAM user guide, *IAM and AWS STS quotas*).
+pub fn is_name(text: &str) -> bool {
+    (1..=64).contains(&text.len()) && text.chars().all(|c| c.is_ascii_alphanumeric() || "_+=,.@-".contains(c))
+}
+
+impl State {
+    /// Reads how a credential stands.
+    ///
+    /// # Errors
+    /// When IAM could not be asked.
+    pub async fn read(scope: &Scope, resource: &Resource, credential: &Credential) -> Result<Self, CallError> {
+        let client = client(scope);
+        let state = match credential {
+            Credential::Key => read_key(&client, &resource.id).await?,
+            Credential::Sessions { role } => read_role(&client, &resource.id, role).await?,
+            Credential::Beyond(_) | Credential::Unnamed => Self::default(),
+        };
+        Ok(Self { read: Some(scope.now()), ..state })
+    }
+}
+
+fn client(scope: &Scope) -> Arc<Client> {
+    scope.client(|config, counter| {
+        Client::from_conf(aws_sdk_iam::config::Builder::from(config).interceptor(counter).build())
+    })
+}
+
+/// `None` for what is gone.
+fn unless_gone<T>(answer: Result<T, CallError>) -> Result<Option<T>, CallError> {
+    match answer {
+        Err(error) if error.failure == CallFailure::Gone => Ok(None),
+        answer => answer.map(Some),
+    }
+}
+
+async fn read_key(client: &Client, id: &str) -> Result<State, CallError> {
+    let answer = client.get_access_key_last_used().access_key_id(id).send().await;
+    let answer = answer.map_err(|error| CallError::from_sdk(action::KEY_USED, &error));
+    let Some(answer) = unless_gone(answer)? else { return Ok(State::default()) };
+    // The root user's keys have a name that no user can have, or none.
+    let Some(name) = answer.user_name().filter(|name| is_name(name)) else {
+        return Ok(State { is_of_no_user: true, ..State::default() });
+    };
+    let (user, key) = tokio::join!(Box::pin(read_user(client, name)), Box::pin(find_key(client, name, id)));
+    Ok(State { holder: user?, key: key?, ..State::default() })
+}
+
+async fn read_user(client: &Client, name: &str) -> Result<Option<Holder>, CallError> {
+    let answer = client.get_user().user_name(name).send().await;
+    let answer = unless_gone(answer.map_err(|error| CallError::from_sdk(action::GET_USER, &error)))?;
+    let holder = |user: &aws_sdk_iam::types::User| Holder {
+        arn: user.arn().to_owned(),
+        name: user.user_name().to_owned(),
+        tags: pairs(user.tags()),
+    };
+    Ok(answer.as_ref().and_then(|answer| answer.user()).map(holder))
+}
+
+async fn find_key(client: &Client, user: &str, id: &str) -> Result<Option<Key>, CallError> {
+    let mut pages = client.list_access_keys().user_name(user).into_paginator().send();
+    while let Some(page) = pages.next().await {
+        let page = unless_gone(page.map_err(|error| CallError::from_sdk(action::LIST_KEYS, &error)))?;
+        let Some(page) = page else { return Ok(None) };
+        let found = page.access_key_metadata().iter().find(|key| key.access_key_id() == Some(id));
+        if let Some(key) = found {
+            let status = key.status().map_or("unknown", StatusType::as_str).to_owned();
+            return Ok(Some(Key { id: id.to_owned(), status }));
+        }
+    }
+    Ok(None)
+}
+
+async fn read_role(client: &Client, name: &str, id: &str) -> Result<State, CallError> {
+    let policy = client.get_role_policy().role_name(name).policy_name(POLICY).send();
+    let (role, policy) = tokio::join!(Box::pin(client.get_role().role_name(name).send()), Box::pin(policy));
+    let role = unless_gone(role.map_err(|error| CallError::from_sdk(action::GET_ROLE, &error)))?;
+    let policy = unless_gone(policy.map_err(|error| CallError::from_sdk(action::GET_POLICY, &error)))?;
+    let Some(role) = role.as_ref().and_then(|answer| answer.role()).filter(|role| role.role_id() == id) else {
+        return Ok(State::default());
+    };
+    let unreadable = || CallError::malformed(action::GET_POLICY, "its document is not URL-encoded text");
+    let decoded = |document: &str| decode(document).ok_or_else(unreadable);
+    Ok(State {
+        holder: Some(Holder {
+            arn: role.arn().to_owned(),
+            name: role.role_name().to_owned(),
+            tags: pairs(role.tags()),
+        }),
+        policy: policy.map(|policy| decoded(policy.policy_document())).transpose()?,
+        ..State::default()
+    })
+}
+
+fn pairs(tags: &[Tag]) -> Vec<(String, String)> {
+    tags.iter().map(|tag| (tag.key().to_owned(), tag.value().to_owned())).collect()
+}
+
+/// IAM answers with documents URL-encoded by RFC 3986 (IAM API reference, `GetRolePolicy`), in which a plus sign is itself.
+fn decode(encoded: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(encoded.len());
+    let mut rest = encoded.bytes();
+    while let Some(byte) = rest.next() {
+        if byte == b'%' {
+            let mut digit = || char::from(rest.next()?).to_digit(16);
+            let (high, low) = (digit()?, digit()?);
+            bytes.push(u8::try_from(high * 16 + low).ok()?);
+        } else {
+            bytes.push(byte);
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
+/// The name of a key among the facts.
+pub fn key_fact(id: &str) -> String {
+    format!("access key {id}")
+}
+
+/// The name of the policy among the facts.
+pub fn policy_fact() -> String {
+    format!("policy {POLICY}")
+}
+
+impl ResourceState for State {
+    fn id(&self) -> Option<&str> {
+        None
+    }
+
+    /// Those of the user or role: keys and sessions have none.
+    fn tags(&self) -> &[(String, String)] {
+        self.holder.as_ref().map(|holder| holder.tags.as_slice()).unwrap_or_default()
+    }
+
+    /// The key, or the policy: what is changed, and what has to be as it was for an undo.
+    fn facts(&self) -> Facts {
+        let key = self.key.iter().map(|key| (key_fact(&key.id), key.status.clone()));
+        key.chain(self.policy.iter().map(|document| (policy_fact(), document.clone()))).collect()
+    }
+
+    fn after(&self, call: &Call) -> Self {
+        let named = &call.parameters;
+        let mut after = self.clone();
+        let is_role = text(named, "roleName") == self.holder.as_ref().map(|holder| holder.name.as_str());
+        match call.call.as_str() {
+            action::UPDATE_KEY => {
+                let is_it = |key: &&mut Key| text(named, "accessKeyId") == Some(key.id.as_str());
+                if let Some((key, status)) = after.key.as_mut().filter(is_it).zip(text(named, "status")) {
+                    status.clone_into(&mut key.status);
+                }
+            }
+            action::PUT_POLICY if is_role => after.policy = text(named, "policyDocument").map(str::to_owned),
+            action::DELETE_POLICY if is_role => after.policy = None,
+            _ => {}
+        }
+        after
+    }
+}
+
+/// Makes a key one that can be used, or one that can't.
+pub fn set_key(user: &str, key: &str, status: &str) -> Call {
+    call(action::UPDATE_KEY, json!({"UserName": user, "AccessKeyId": key, "Status": status}))
+}
+
+/// Gives a role the policy [`POLICY`].
+pub fn put_policy(role: &str, document: &str) -> Call {
+    call(action::PUT_POLICY, json!({"RoleName": role, "PolicyName": POLICY, "PolicyDocument": document}))
+}
+
+/// Takes the policy [`POLICY`] from a role.
+pub fn delete_policy(role: &str) -> Call {
+    call(action::DELETE_POLICY, json!({"RoleName": role, "PolicyName": POLICY}))
+}
+
+fn call(action: &str, parameters: Value) -> Call {
+    Call { call: action.to_owned(), parameters }
+}
+
+/// Makes one of the calls of this module. A policy that is gone already is as it should be.
+///
+/// # Errors
+/// When IAM does not accept it, or the call is none of these.
+pub async fn make(scope: &Scope, call: &Call) -> Result<(), CallError> {
+    let client = client(scope);
+    let named = &call.parameters;
+    let need = |name: &'static str| {
+        text(named, name).ok_or_else(|| CallError::malformed("iam", format!("the parameter `{name}` is missing")))
+    };
+    match call.call.as_str() {
+        action::UPDATE_KEY => {
+            let request = client.update_access_key().user_name(need("userName")?);
+            let request = request.access_key_id(need("accessKeyId")?).status(StatusType::from(need("status")?));
+            let answer = request.send().await;
+            answer.map(drop).map_err(|error| CallError::from_sdk(action::UPDATE_KEY, &error))
+        }
+        action::PUT_POLICY => {
+            let request = client.put_role_policy().role_name(need("roleName")?).policy_name(POLICY);
+            let answer = request.policy_document(need("policyDocument")?).send().await;
+            answer.map(drop).map_err(|error| CallError::from_sdk(action::PUT_POLICY, &error))
+        }
+        action::DELETE_POLICY => {
+            let answer = client.delete_role_policy().role_name(need("roleName")?).policy_name(POLICY).send().await;
+            let answer = answer.map(drop).map_err(|error| CallError::from_sdk(action::DELETE_POLICY, &error));
+            unless_gone(answer).map(drop)
+        }
+        other => Err(CallError::malformed("iam", format!("`{other}` is not a call that this function makes"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn documents_are_decoded_and_a_plus_stays_one() {
+        assert_eq!(decode("%7B%22a%22%3A+1%2B%C3%A9%7D").as_deref(), Some("{\"a\":+1+é}"));
+        for broken in ["%", "%7", "%zz", "%ff"] {
+            assert_eq!(decode(broken), None, "{broken}");
+        }
+    }
+
+    #[test]
+    fn names_are_those_of_iam() {
+        for name in ["alice", "ci.deploy@web-1", "A+b=c,_"] {
+            assert!(is_name(name), "{name}");
+        }
+        for name in ["", "<root_account>", "a b", "a/b", "ä", &"x".repeat(65)] {
+            assert!(!is_name(name), "{name}");
+        }
+    }
+}

@@ -1,0 +1,247 @@
+use proptest::prelude::*;
+use rescind::Settings;
+use rescind_lambda::{Expiry, ResourceState};
+use serde_json::json;
+
+use super::*;
+use crate::network_acl::{Behind, Entry};
+
+const HOSTILE: &str = "198.51.100.7";
+
+fn address(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+fn target(caller: &str) -> Target {
+    Target {
+        kind: "UnauthorizedAccess:EC2/SSHBruteForce".to_owned(),
+        reason: "it guesses".to_owned(),
+        outcome: "0123".to_owned(),
+        time: "2026-11-24T09:30:00Z".parse().unwrap(),
+        instance: "i-1".to_owned(),
+        caller: address(caller),
+    }
+}
+
+fn allow(number: i32, source: &str) -> Entry {
+    Entry { number, is_deny: false, is_all_traffic: true, source: source.parse().unwrap() }
+}
+
+fn acl(entries: Vec<Entry>) -> Acl {
+    Acl { id: "acl-1".to_owned(), subnets: vec!["subnet-1".to_owned()], tags: Vec::new(), entries }
+}
+
+fn state(acls: Vec<Acl>) -> State {
+    State {
+        instance: Some(Behind { tags: Vec::new(), subnets: vec!["subnet-1".to_owned()] }),
+        acls,
+        address: Some(address(HOSTILE)),
+        expiry: Some(Expiry { role: "r".to_owned(), console: "c".to_owned() }),
+        read_at: "2026-11-24T09:31:00Z".parse().unwrap(),
+        ..State::default()
+    }
+}
+
+fn judged(target: &Target, state: &State, tags: &[(&str, &str)]) -> (Assessment<LetIn>, Plan) {
+    let tags = Tags::of_rule(tags.iter().copied());
+    let resource = Resource {
+        kind: instance::KIND.to_owned(),
+        id: "i-1".to_owned(),
+        account: "111122223333".to_owned(),
+        region: "eu-central-1".to_owned(),
+    };
+    let (common, settings) = (Settings::parse(&tags, &[]).unwrap(), BlockAddress.settings(&tags).unwrap());
+    let subject = Subject { resource: &resource, target, state, common: &common, settings: &settings, own_roles: &[] };
+    let assessment = BlockAddress.assess(&subject);
+    let plan = match &assessment {
+        Assessment::Risky { offenders, .. } => BlockAddress.plan(&subject, offenders),
+        _ => Plan::default(),
+    };
+    (assessment, plan)
+}
+
+fn made(state: &State, plan: &Plan) -> State {
+    plan.steps.iter().fold(state.clone(), |state, step| state.after(&step.call))
+}
+
+/// The numbers of the entries that a plan makes.
+fn numbers_of(plan: &Plan) -> Vec<i64> {
+    let entries = plan.steps.iter().filter(|step| step.call.call == action::CREATE_ENTRY);
+    entries.filter_map(|step| step.call.parameters["RuleNumber"].as_i64()).collect()
+}
+
+#[test]
+fn the_end_is_scheduled_before_the_block_is_made() {
+    let (_, plan) = judged(&target(HOSTILE), &state(vec![acl(vec![allow(100, "0.0.0.0/0")])]), &[]);
+    let groups: Vec<Vec<String>> =
+        plan.clone().groups().into_iter().map(|group| group.into_iter().map(|step| step.call.call).collect()).collect();
+    assert_eq!(groups, [vec![schedule::action::CREATE, action::CREATE_TAGS], vec![action::CREATE_ENTRY]]);
+    assert_eq!(plan.steps[0].call.parameters["ScheduleExpression"], json!("at(2026-11-25T09:30:00)"));
+    assert_eq!(plan.note.as_deref(), Some("until 2026-11-25 09:30 UTC"));
+}
+
+#[test]
+fn an_entry_stands_before_all_that_lets_the_address_in() {
+    let numbers = |entries: Vec<Entry>, tags: &[(&str, &str)]| {
+        numbers_of(&judged(&target(HOSTILE), &state(vec![acl(entries)]), tags).1)
+    };
+    assert_eq!(numbers(vec![allow(100, "0.0.0.0/0")], &[]), [1]);
+    assert_eq!(numbers(vec![allow(100, "0.0.0.0/0"), allow(1, "10.0.0.0/8")], &[]), [2]);
+    // Nothing comes before entry 1, and a block behind it would block nobody.
+    assert_eq!(numbers(vec![allow(1, "0.0.0.0/0")], &[]), [0; 0]);
+    assert_eq!(numbers(vec![allow(100, "0.0.0.0/0")], &[("rescind:rule-numbers", "40-90")]), [40]);
+    assert_eq!(numbers(vec![allow(100, "0.0.0.0/0")], &[("rescind:rule-numbers", "100-120")]), [0; 0]);
+}
+
+#[test]
+fn who_is_kept_out_already_needs_no_entry() {
+    let denied = Entry::denying(address(HOSTILE), 5);
+    let wider = Entry { source: "198.51.100.0/24".parse().unwrap(), ..denied };
+    for entries in
+        [vec![denied, allow(100, "0.0.0.0/0")], vec![wider, allow(6, "0.0.0.0/0")], vec![allow(100, "10.0.0.0/8")]]
+    {
+        let (assessment, _) = judged(&target(HOSTILE), &state(vec![acl(entries)]), &[]);
+        assert!(matches!(assessment, Assessment::AlreadySafe { .. }), "{assessment:?}");
+    }
+    // Denied one port only, or behind what lets it in.
+    let part = Entry { is_all_traffic: false, ..denied };
+    for entries in [vec![part, allow(100, "0.0.0.0/0")], vec![allow(4, "0.0.0.0/0"), denied]] {
+        let (assessment, _) = judged(&target(HOSTILE), &state(vec![acl(entries)]), &[]);
+        assert!(matches!(assessment, Assessment::Risky { .. }), "{assessment:?}");
+    }
+}
+
+#[test]
+fn an_old_finding_blocks_nobody_and_neither_does_one_without_an_end() {
+    let open = state(vec![acl(vec![allow(100, "0.0.0.0/0")])]);
+    let late = State { read_at: "2026-11-25T09:29:00Z".parse().unwrap(), ..open.clone() };
+    assert!(matches!(judged(&target(HOSTILE), &late, &[]).0, Assessment::Harmless { .. }));
+    assert!(matches!(judged(&target(HOSTILE), &late, &[("rescind:block-for", "2d")]).0, Assessment::Risky { .. }));
+    let endless = State { expiry: None, ..open };
+    assert!(matches!(judged(&target(HOSTILE), &endless, &[]).0, Assessment::Report { .. }));
+}
+
+#[test]
+fn of_a_shared_vpc_nothing_is_changed() {
+    let shared = state(vec![Acl { subnets: vec!["subnet-2".to_owned()], ..acl(vec![allow(100, "0.0.0.0/0")]) }]);
+    let (assessment, _) = judged(&target(HOSTILE), &shared, &[]);
+    assert!(matches!(&assessment, Assessment::Report { reason, .. } if reason.contains("subnet-1")), "{assessment:?}");
+}
+
+#[test]
+fn settings_that_do_not_parse_are_named() {
+    for (key, value) in [
+        ("rescind:block-for", "forever"),
+        ("rescind:block-for", "5m"),
+        ("rescind:block-for", "366d"),
+        ("rescind:never-block", "partner"),
+        ("rescind:never-block", " "),
+        ("rescind:rule-numbers", "0-5"),
+        ("rescind:rule-numbers", "9-1"),
+        ("rescind:rule-numbers", "1-40000"),
+        ("rescind:rule-numbers", "5"),
+    ] {
+        let error = BlockAddress.settings(&Tags::of_rule([(key, value)])).unwrap_err();
+        assert!(error.to_string().contains(key), "{error}");
+    }
+}
+
+fn entries() -> impl Strategy<Value = Vec<Entry>> {
+    let source = prop_oneof![
+        Just("0.0.0.0/0"),
+        Just("198.51.100.0/24"),
+        Just("198.51.100.7/32"),
+        Just("198.51.100.9/32"),
+        Just("10.0.0.0/8"),
+        Just("::/0"),
+        Just("2001:db8::1/128"),
+    ];
+    let one = (1..60, any::<bool>(), any::<bool>(), source);
+    prop::collection::vec(one, 0..24).prop_map(|all| {
+        let mut entries: Vec<Entry> = Vec::new();
+        for (number, is_deny, is_all_traffic, source) in all {
+            if entries.iter().all(|entry| entry.number != number) {
+                let source = source.parse().unwrap();
+                entries.push(Entry { number, is_deny, is_all_traffic, source });
+            }
+        }
+        entries
+    })
+}
+
+proptest! {
+    /// Once made, the addresses are kept out, no entry but blocks of ours is touched, no ACL is overfilled, and undoing leaves nothing of it.
+    #[test]
+    fn what_is_made_keeps_them_out_and_what_is_undone_is_gone(entries in entries(), tagged in any::<bool>()) {
+        let tags = if tagged { vec![calls::tag_of(address("198.51.100.9"), "2026-11-24T12:00:00Z".parse().unwrap(), "x")] } else { Vec::new() };
+        let before = state(vec![Acl { tags: tags.clone(), ..acl(entries.clone()) }]);
+        let (assessment, plan) = judged(&target(HOSTILE), &before, &[]);
+        let after = made(&before, &plan);
+        if let Assessment::Risky { .. } = assessment {
+            let again = judged(&target(HOSTILE), &after, &[]);
+            let is_safe = matches!(again.0, Assessment::AlreadySafe { .. });
+            prop_assert!(is_safe && again.1.steps.is_empty(), "{:?}", again.0);
+        } else {
+            prop_assert_eq!(&after, &before);
+        }
+        let lost: Vec<&Entry> = entries.iter().filter(|entry| !after.acls[0].entries.contains(entry)).collect();
+        let is_ours = |entry: &&Entry| tagged && **entry == Entry::denying(address("198.51.100.9"), entry.number);
+        prop_assert!(lost.len() <= 1 && lost.iter().all(is_ours), "{lost:?}");
+        let v4 = |state: &State| state.acls[0].entries.iter().filter(|entry| entry.source.addr().is_ipv4()).count();
+        prop_assert!(v4(&after) <= v4(&before).max(19));
+        let inverses = plan.steps.iter().rev().filter_map(|step| step.inverse.as_ref());
+        let undone = inverses.fold(after, |state, call| state.after(call));
+        prop_assert_eq!(undone.facts(), before.facts());
+        let kept: Vec<Entry> = entries.iter().filter(|entry| !lost.contains(entry)).copied().collect();
+        prop_assert_eq!(&undone.acls[0].entries, &kept);
+    }
+
+    /// Whatever the finding says, nobody is blocked but who called, and never one of the private ranges.
+    #[test]
+    fn never_wider_than_the_evidence(caller in any::<IpAddr>()) {
+        let open = state(vec![acl(vec![allow(100, "0.0.0.0/0"), allow(101, "::/0")])]);
+        let (_, plan) = judged(&target(&caller.to_string()), &State { address: Some(caller), ..open }, &[]);
+        for step in plan.steps.iter().filter(|step| step.call.call == action::CREATE_ENTRY) {
+            let range = ["CidrBlock", "Ipv6CidrBlock"].iter().find_map(|name| step.call.parameters[name].as_str()).unwrap();
+            prop_assert_eq!(range.parse::<IpNet>().unwrap(), IpNet::from(caller));
+            prop_assert!(addresses::is_public(&IpNet::from(caller)));
+        }
+    }
+}
+
+fn found(address: &str, updated: &str) -> Signal {
+    let action = json!({"networkConnectionAction": {"connectionDirection": "INBOUND", "protocol": "TCP",
+        "localPortDetails": {"port": 22}, "remoteIpDetails": {"ipAddressV4": address}}});
+    let detail = json!({
+        "id": "f1", "type": "UnauthorizedAccess:EC2/SSHBruteForce", "accountId": "111122223333", "region": "eu-central-1",
+        "severity": 2, "updatedAt": updated,
+        "resource": {"resourceType": "Instance", "instanceDetails": {"instanceId": "i-1"}},
+        "service": {"resourceRole": "TARGET", "action": action},
+    });
+    let event = json!({"id": "1", "source": "aws.guardduty", "detail-type": "GuardDuty Finding", "time": "2026-11-24T09:00:00Z",
+        "account": "111122223333", "region": "eu-central-1", "detail": detail});
+    rescind::signal::decode(event).unwrap().signal
+}
+
+#[test]
+fn each_attacker_and_each_update_of_a_finding_is_looked_at() {
+    let id = |address: &str, updated: &str| {
+        let signal = found(address, updated);
+        let heard = BlockAddress.listen(&signal);
+        let [Heard::About { resource, target }] = &heard[..] else { panic!("{heard:?}") };
+        assert_eq!(target.outcome, Outcome::id_of(&signal, NAME, resource));
+        assert_eq!(BlockAddress.remembered_as(&resource.id), format!("i-1/{address}"));
+        target.outcome.clone()
+    };
+    let first = id(HOSTILE, "2026-11-24T09:00:00Z");
+    assert_eq!(first, id(HOSTILE, "2026-11-24T09:00:00Z"), "the same update");
+    assert_ne!(first, id("198.51.100.8", "2026-11-24T09:00:00Z"), "another attacker");
+    assert_ne!(first, id(HOSTILE, "2026-11-25T09:30:00Z"), "a later update, when the block may have ended");
+}
+
+#[test]
+fn what_is_not_this_accounts_or_has_no_room_is_told() {
+    let full = state(vec![acl((1..=20).map(|number| allow(number, "0.0.0.0/0")).collect())]);
+    let (assessment, _) = judged(&target(HOSTILE), &full, &[]);
+    assert!(matches!(&assessment, Assessment::Report { reason, .. } if reason.contains("no room")), "{assessment:?}");
+}

@@ -1,0 +1,214 @@
+//! The changing calls by which an address is blocked, as data that can be shown, kept and made: parameters as the AWS CLI takes
+//! them.
+
+use std::net::IpAddr;
+
+use aws_sdk_ec2::Client;
+use aws_sdk_ec2::types::{RuleAction, Tag};
+use chrono::{DateTime, SecondsFormat, Utc};
+use ipnet::IpNet;
+use rescind::signal::{field, items, number, text};
+use rescind::{Call, addresses};
+use rescind_lambda::{CallError, CallFailure, Scope};
+use serde_json::{Value, json};
+
+use crate::network_acl::{Entry, State, action as reading};
+use crate::{instance, network_acl, schedule};
+
+/// The IAM actions of these calls.
+pub mod action {
+    /// `CreateNetworkAclEntry`.
+    pub const CREATE_ENTRY: &str = "ec2:CreateNetworkAclEntry";
+    /// `DeleteNetworkAclEntry`.
+    pub const DELETE_ENTRY: &str = "ec2:DeleteNetworkAclEntry";
+    /// `CreateTags`.
+    pub const CREATE_TAGS: &str = "ec2:CreateTags";
+    /// `DeleteTags`.
+    pub const DELETE_TAGS: &str = "ec2:DeleteTags";
+}
+
+/// What begins the key of the tag that a network ACL has for each address that is blocked there. Entries have no tags.
+const TAG: &str = "rescind:blocks:";
+
+/// When a block ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ending {
+    /// The moment.
+    pub until: DateTime<Utc>,
+    /// The tag that tells.
+    pub tag: (String, String),
+}
+
+/// When the block of an address ends, as the ACL's tags tell; `None` when it is none of ours.
+pub fn end_of(tags: &[(String, String)], address: IpAddr) -> Option<Ending> {
+    let tag = tags.iter().find(|(key, _)| *key == format!("{TAG}{address}"))?;
+    let until = DateTime::parse_from_rfc3339(tag.1.split('/').next()?).ok()?.to_utc();
+    Some(Ending { until, tag: tag.clone() })
+}
+
+/// The tag that tells when the block of an address ends, and which outcome it is of.
+pub fn tag_of(address: IpAddr, until: DateTime<Utc>, outcome: &str) -> (String, String) {
+    (format!("{TAG}{address}"), format!("{}/{outcome}", until.to_rfc3339_opts(SecondsFormat::Secs, true)))
+}
+
+/// Denies an address everything, inbound.
+pub fn deny(acl: &str, address: IpAddr, number: i32) -> Call {
+    let family = if address.is_ipv4() { "CidrBlock" } else { "Ipv6CidrBlock" };
+    let range = IpNet::from(address).to_string();
+    call(
+        action::CREATE_ENTRY,
+        json!({"NetworkAclId": acl, "RuleNumber": number, "Protocol": "-1", "RuleAction": "deny", "Egress": false, family: range}),
+    )
+}
+
+/// Takes such an entry away. EC2 asks for no range; it stands here so that only the entry of that address goes, whatever has its number
+/// by then.
+pub fn allow_again(acl: &str, address: IpAddr, number: i32) -> Call {
+    let family = if address.is_ipv4() { "CidrBlock" } else { "Ipv6CidrBlock" };
+    let range = IpNet::from(address).to_string();
+    call(action::DELETE_ENTRY, json!({"NetworkAclId": acl, "RuleNumber": number, "Egress": false, family: range}))
+}
+
+/// Sets tags of a network ACL.
+pub fn tag(acl: &str, tags: &[(String, String)]) -> Call {
+    let tags: Vec<Value> = tags.iter().map(|(key, value)| json!({"Key": key, "Value": value})).collect();
+    call(action::CREATE_TAGS, json!({"Resources": [acl], "Tags": tags}))
+}
+
+/// Removes tags of a network ACL, as far as they still have these values.
+pub fn untag(acl: &str, tags: &[(String, String)]) -> Call {
+    Call { call: action::DELETE_TAGS.to_owned(), ..tag(acl, tags) }
+}
+
+fn call(action: &str, parameters: Value) -> Call {
+    Call { call: action.to_owned(), parameters }
+}
+
+fn pairs(parameters: &Value) -> Vec<(String, String)> {
+    let pair = |tag| Some((text(tag, "key")?.to_owned(), text(tag, "value").unwrap_or_default().to_owned()));
+    items(field(parameters, "tags")).into_iter().filter_map(pair).collect()
+}
+
+fn numbered(parameters: &Value) -> Option<i32> {
+    number(parameters, "ruleNumber").and_then(|number| i32::try_from(number).ok())
+}
+
+fn source(parameters: &Value) -> Option<IpNet> {
+    text(parameters, "cidrBlock").or_else(|| text(parameters, "ipv6CidrBlock")).and_then(addresses::parse)
+}
+
+/// What a call of this module makes of a state. A schedule is no part of it: the state is that of network ACLs.
+pub fn applied(state: &State, call: &Call) -> State {
+    let mut after = state.clone();
+    let named = &call.parameters;
+    let resources = items(field(named, "resources"));
+    let id = text(named, "networkAclId").or_else(|| resources.first().and_then(|one| one.as_str()));
+    let Some(acl) = after.acls.iter_mut().find(|acl| Some(acl.id.as_str()) == id) else { return after };
+    match (call.call.as_str(), numbered(named)) {
+        (action::CREATE_ENTRY, Some(number)) => {
+            let is_free = !acl.entries.iter().any(|entry| entry.number == number);
+            let entry = source(named).map(|source| Entry { number, is_deny: true, is_all_traffic: true, source });
+            acl.entries.extend(entry.filter(|_| is_free));
+        }
+        (action::DELETE_ENTRY, Some(number)) => {
+            let gone = source(named).map(|source| Entry::denying(source.addr(), number));
+            acl.entries.retain(|entry| Some(*entry) != gone);
+        }
+        (action::CREATE_TAGS, _) => {
+            for (key, value) in pairs(named) {
+                match acl.tags.iter_mut().find(|(one, _)| *one == key) {
+                    Some((_, old)) => *old = value,
+                    None => acl.tags.push((key, value)),
+                }
+            }
+        }
+        (action::DELETE_TAGS, _) => {
+            let gone = pairs(named);
+            acl.tags.retain(|tag| !gone.contains(tag));
+        }
+        _ => {}
+    }
+    after
+}
+
+/// Makes one of the calls of this module, or of [`schedule`].
+///
+/// # Errors
+/// When AWS does not accept it, the call is none of these, or the entry's number was taken meanwhile: that is
+/// [`CallFailure::Gone`], since what was planned for is no longer so.
+pub async fn make(scope: &Scope, call: &Call) -> Result<(), CallError> {
+    let client = instance::client(scope);
+    let named = &call.parameters;
+    match call.call.as_str() {
+        action::CREATE_ENTRY => create_entry(&client, named).await,
+        action::DELETE_ENTRY => delete_entry(&client, named).await,
+        action::CREATE_TAGS => {
+            let request = client.create_tags().set_resources(Some(resources(named)));
+            let answer = request.set_tags(Some(tags(named))).send().await;
+            answer.map(drop).map_err(|error| CallError::from_sdk(action::CREATE_TAGS, &error))
+        }
+        action::DELETE_TAGS => {
+            let request = client.delete_tags().set_resources(Some(resources(named)));
+            let answer = request.set_tags(Some(tags(named))).send().await;
+            answer.map(drop).map_err(|error| CallError::from_sdk(action::DELETE_TAGS, &error))
+        }
+        _ => schedule::make(scope, call).await,
+    }
+}
+
+async fn create_entry(client: &Client, named: &Value) -> Result<(), CallError> {
+    let (acl, number) = entry_of(named)?;
+    let source = source(named).ok_or_else(|| lacks("CidrBlock"))?;
+    let request = client.create_network_acl_entry().network_acl_id(acl).rule_number(number).protocol("-1");
+    let request = request.rule_action(RuleAction::Deny).egress(false);
+    let request = match source {
+        IpNet::V4(_) => request.cidr_block(source.to_string()),
+        IpNet::V6(_) => request.ipv6_cidr_block(source.to_string()),
+    };
+    let error = match request.send().await.map_err(|error| CallError::from_sdk(action::CREATE_ENTRY, &error)) {
+        Err(error) if error.failure == CallFailure::Exists => error,
+        answer => return answer.map(drop),
+    };
+    // An earlier try of this very call made it, or somebody else was faster.
+    let standing = network_acl::read_entry(client, acl, number).await?;
+    if standing == Some(Entry::denying(source.addr(), number)) {
+        return Ok(());
+    }
+    Err(CallError { failure: CallFailure::Gone, ..error })
+}
+
+/// Takes the entry away that denies an address everything. Another one of that number is somebody else's, and stays: this one is gone.
+async fn delete_entry(client: &Client, named: &Value) -> Result<(), CallError> {
+    let (acl, number) = entry_of(named)?;
+    let source = source(named).ok_or_else(|| lacks("CidrBlock"))?;
+    let standing = match network_acl::read_entry(client, acl, number).await {
+        // The whole ACL is.
+        Err(error) if error.failure == CallFailure::Gone => None,
+        answer => answer?,
+    };
+    if standing != Some(Entry::denying(source.addr(), number)) {
+        return Ok(());
+    }
+    let request = client.delete_network_acl_entry().network_acl_id(acl).rule_number(number).egress(false);
+    match request.send().await.map_err(|error| CallError::from_sdk(action::DELETE_ENTRY, &error)) {
+        Err(error) if error.failure == CallFailure::Gone => Ok(()),
+        answer => answer.map(drop),
+    }
+}
+
+fn entry_of(named: &Value) -> Result<(&str, i32), CallError> {
+    let acl = text(named, "networkAclId").ok_or_else(|| lacks("NetworkAclId"))?;
+    Ok((acl, numbered(named).ok_or_else(|| lacks("RuleNumber"))?))
+}
+
+fn lacks(name: &str) -> CallError {
+    CallError::malformed(reading::DESCRIBE_ACLS, format!("the parameter `{name}` is missing"))
+}
+
+fn resources(named: &Value) -> Vec<String> {
+    items(field(named, "resources")).into_iter().filter_map(|one| one.as_str().map(str::to_owned)).collect()
+}
+
+fn tags(named: &Value) -> Vec<Tag> {
+    pairs(named).into_iter().map(|(key, value)| Tag::builder().key(key).value(value).build()).collect()
+}
