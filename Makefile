@@ -12,7 +12,7 @@ PYTHON ?= $(firstword $(foreach python,python3.11 python3,$(if $(shell $(python)
 VENV := .venv
 STAMP := $(VENV)/.installed
 TARGET := $(or $(CARGO_TARGET_DIR),target)
-FUNCTIONS := security-groups console
+FUNCTIONS := security-groups instances identity console
 # Of the packages that `build` makes: arm64 or x86_64. `sam build` goes by the template's parameter instead.
 ARCHITECTURE ?= $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
 
@@ -49,7 +49,7 @@ $(STAMP): requirements.txt
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
 
-demo: setup ## Open a security group on an AWS emulator, and see it closed again
+demo: setup ## See on an AWS emulator what Rescind does: with an opened security group, and with a hostile instance
 	cargo build --workspace --bins
 	@$(TARGET)/debug/demo
 

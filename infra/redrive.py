@@ -88,11 +88,14 @@ def is_delivery(given: Any, to_console: bool) -> bool:
     """Whether a function was given this by EventBridge.
 
     Else, who can write into a queue could have a request, such as an undo, made in the name of who puts the letters back.
-    The console gets the event itself: what a person chose at a finding.
+    The console gets the event itself: what a person chose at a finding, or what a schedule asks for.
     """
     if not isinstance(given, dict):
         return False
     if to_console:
+        # What a schedule asks for, when the time of a block is over: the block ends, and nothing else.
+        if given.keys() == {"undo", "expired"}:
+            return given["expired"] is True
         return at(given, "source") == "aws.securityhub" and not given.keys() & {"undo", "approve"}
     return isinstance(given.get("event"), dict) and given.keys() <= {"rule", "ingested", "event"}
 

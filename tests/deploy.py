@@ -233,8 +233,13 @@ class Account:
                 document = ast.literal_eval(document)
             policies.append(document)
             statements = document["Statement"]
-            if any(statement["Effect"] != "Allow" or "Resource" not in statement for statement in statements):
-                raise SystemExit(f"{policy}: only statements that allow something on resources can be deployed to moto")
+            if any("Resource" not in statement for statement in statements):
+                raise SystemExit(f"{policy}: only statements about resources can be deployed to moto")
+            # For the same reason moto would not heed what is denied for less than all: a test looks at the template's.
+            statements = [statement for statement in statements if statement["Effect"] == "Allow"]
+            if not statements:
+                iam.delete_role_policy(RoleName=name, PolicyName=policy)
+                continue
             wide = [
                 {**statement, "Action": known_actions(statement["Action"]), "Resource": "*"} for statement in statements
             ]

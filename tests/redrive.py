@@ -282,7 +282,8 @@ class Redrive(unittest.TestCase):
         undo, given = {"undo": "0" * 32}, {"event": EVENT}
         for request in [undo, {**given, **undo}, {**undo, "event": "none"}, [undo], json.dumps(undo)]:
             self.failed(record(request))
-        for request in [undo, {**ACTION, **undo}, given]:
+        forged = [{**undo, "expired": False}, {**undo, "expired": True, "force": True}]
+        for request in [undo, {**ACTION, **undo}, given, *forged]:
             self.failed(record(request, CONSOLE), "ConsoleFailuresQueue")
         self.failed(record(ACTION, CONSOLE))
         self.failed(record(given), "ConsoleFailuresQueue")
@@ -291,7 +292,15 @@ class Redrive(unittest.TestCase):
         status, said = self.run_it()
         self.assertEqual(status, 1, said)
         self.assertEqual(Lambda.invocations, [])
-        self.assertEqual(self.left(), 12)
+        self.assertEqual(self.left(), 14)
+
+    def test_the_end_of_a_block_that_failed_is_asked_for_again(self) -> None:
+        ends = {"undo": "0" * 32, "expired": True}
+        self.failed(record(ends, CONSOLE), "ConsoleFailuresQueue")
+        status, said = self.run_it()
+        self.assertEqual(status, 0, said)
+        self.assertEqual(len(Lambda.invocations), 1)
+        self.assertEqual(self.left(), 0)
 
     def test_a_dry_run_shows_and_changes_nothing(self) -> None:
         self.failed(record({"event": EVENT}))

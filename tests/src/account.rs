@@ -49,6 +49,21 @@ impl Account {
         aws_sdk_ec2::Client::new(&self.admin())
     }
 
+    /// The administrator's client of IAM.
+    pub fn iam(&self) -> aws_sdk_iam::Client {
+        aws_sdk_iam::Client::new(&self.admin())
+    }
+
+    /// The administrator's client of Amazon EC2 Auto Scaling.
+    pub fn auto_scaling(&self) -> aws_sdk_autoscaling::Client {
+        aws_sdk_autoscaling::Client::new(&self.admin())
+    }
+
+    /// The administrator's client of Elastic Load Balancing.
+    pub fn load_balancing(&self) -> aws_sdk_elasticloadbalancingv2::Client {
+        aws_sdk_elasticloadbalancingv2::Client::new(&self.admin())
+    }
+
     /// The administrator's client of EventBridge.
     pub fn events(&self) -> aws_sdk_eventbridge::Client {
         aws_sdk_eventbridge::Client::new(&self.admin())
@@ -67,6 +82,17 @@ impl Account {
     /// The administrator's client of AWS Config.
     pub fn config_service(&self) -> aws_sdk_config::Client {
         aws_sdk_config::Client::new(&self.admin())
+    }
+
+    /// A new rule of AWS Config, one of those that AWS manages; its ARN.
+    pub async fn config_rule(&self, name: &str, identifier: &str) -> String {
+        let source = aws_sdk_config::types::Source::builder().owner(aws_sdk_config::types::Owner::Aws);
+        let source = source.source_identifier(identifier).build().expect("a source");
+        let rule = aws_sdk_config::types::ConfigRule::builder().config_rule_name(name).source(source);
+        let config = self.config_service();
+        config.put_config_rule().config_rule(rule.build()).send().await.expect("a rule");
+        let rules = config.describe_config_rules().config_rule_names(name).send().await.expect("rules");
+        rules.config_rules()[0].config_rule_arn().expect("a rule has an ARN").to_owned()
     }
 
     /// Credentials of a session of a role.

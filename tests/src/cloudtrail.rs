@@ -223,16 +223,64 @@ pub fn history(states: &[(DateTime<Utc>, Value)]) -> Value {
     json!({"configurationItems": states.iter().map(item).collect::<Vec<_>>()})
 }
 
-/// AWS Config's event about a group that a rule finds wanting.
-pub fn non_compliant(account: &str, config_rule: &str, config_rule_arn: &str, group: &str) -> Value {
+/// AWS Config's event about a resource of this type that a rule finds wanting.
+pub fn non_compliant(account: &str, (rule, rule_arn): (&str, &str), (kind, id): (&str, &str)) -> Value {
     let now = now().to_rfc3339_opts(SecondsFormat::Millis, true);
     json!({
         "version": "0", "id": event_id(), "detail-type": "Config Rules Compliance Change", "source": "aws.config",
         "account": account, "time": now, "region": REGION, "resources": [],
         "detail": {
-            "messageType": "ComplianceChangeNotification", "configRuleName": config_rule, "configRuleARN": config_rule_arn,
-            "resourceType": "AWS::EC2::SecurityGroup", "resourceId": group, "awsAccountId": account, "awsRegion": REGION,
+            "messageType": "ComplianceChangeNotification", "configRuleName": rule, "configRuleARN": rule_arn,
+            "resourceType": kind, "resourceId": id, "awsAccountId": account, "awsRegion": REGION,
             "newEvaluationResult": {"complianceType": "NON_COMPLIANT", "resultRecordedTime": now},
         },
     })
+}
+
+/// The record of `ModifyInstanceMetadataOptions`, nested as those of newer EC2 actions are.
+pub fn metadata_options_modified(account: &str, who: &Who, instance: &str, tokens: &str) -> Value {
+    let request = json!({"ModifyInstanceMetadataOptionsRequest": {"InstanceId": instance, "HttpTokens": tokens}});
+    let options =
+        json!({"state": "pending", "httpTokens": tokens, "httpEndpoint": "enabled", "httpPutResponseHopLimit": 1});
+    let response = json!({"requestId": event_id(), "instanceId": instance, "instanceMetadataOptions": options});
+    let response = json!({"ModifyInstanceMetadataOptionsResponse": response});
+    record(account, who, "aws.ec2", "ModifyInstanceMetadataOptions", &request, &response)
+}
+
+/// The record of `RunInstances`, with what it tells of each instance's tokens.
+pub fn instances_started(account: &str, who: &Who, started: &[(&str, &str)]) -> Value {
+    let item = |(id, tokens): &(&str, &str)| json!({"instanceId": id, "metadataOptions": {"httpTokens": tokens, "httpEndpoint": "enabled"}});
+    let items: Vec<Value> = started.iter().map(item).collect();
+    let response = json!({"requestId": event_id(), "instancesSet": {"items": items}});
+    record(account, who, "aws.ec2", "RunInstances", &json!({"instanceType": "m5.large"}), &response)
+}
+
+/// The record of `EnableSerialConsoleAccess`, which says nothing but that.
+pub fn serial_console_enabled(account: &str, who: &Who) -> Value {
+    let request = json!({"EnableSerialConsoleAccessRequest": ""});
+    let response =
+        json!({"EnableSerialConsoleAccessResponse": {"requestId": event_id(), "serialConsoleAccessEnabled": true}});
+    record(account, who, "aws.ec2", "EnableSerialConsoleAccess", &request, &response)
+}
+
+/// The record of `ModifyInstanceAttribute` for user data, which CloudTrail masks.
+pub fn user_data_changed(account: &str, who: &Who, instance: &str) -> Value {
+    let request = json!({"instanceId": instance, "userData": "<sensitiveDataRemoved>"});
+    let response = json!({"requestId": event_id(), "_return": true});
+    record(account, who, "aws.ec2", "ModifyInstanceAttribute", &request, &response)
+}
+
+/// AWS Config's event about an instance with these tags, as it saw it at `captured`.
+pub fn instance_item(
+    account: &str,
+    instance: &str,
+    tags: &std::collections::BTreeMap<String, String>,
+    captured: DateTime<Utc>,
+) -> Value {
+    let mut event = configuration_item(account, instance, &[], captured, false);
+    let item = &mut event["detail"]["configurationItem"];
+    item["resourceType"] = json!("AWS::EC2::Instance");
+    item["tags"] = json!(tags);
+    item["configuration"] = json!({"instanceId": instance});
+    event
 }

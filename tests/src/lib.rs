@@ -7,6 +7,7 @@ pub mod cloudtrail;
 pub mod delivery;
 pub mod emulator;
 pub mod function;
+pub mod guardduty;
 pub mod http;
 pub mod process;
 pub mod proxy;
@@ -22,6 +23,10 @@ pub use function::{Function, FunctionError};
 pub use proxy::{Call, Fault, Proxy, When};
 pub use scenes::{KINDS, Kind, Scene};
 pub use world::World;
+
+/// Every function that takes something back.
+pub const FUNCTIONS: &[rescind_lambda::Function] =
+    &[security_groups::FUNCTION, instances::FUNCTION, identity::FUNCTION];
 
 /// The Region of all tests.
 pub const REGION: &str = "us-east-1";

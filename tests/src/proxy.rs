@@ -95,6 +95,7 @@ struct Shared {
     answers: HashMap<String, String>,
     latency: Duration,
     is_held: bool,
+    is_serial_console_enabled: bool,
 }
 
 /// The proxy. It ends with the runtime that it was started in.
@@ -160,9 +161,41 @@ impl Proxy {
         self.shared().latency = latency;
     }
 
-    /// Answers calls of an operation that the emulator lacks, in its place.
-    pub fn answer(&self, operation: &str, with: &serde_json::Value) {
+    /// Answers calls of an operation that the emulator lacks, in its place; or, as `DescribeInstances?name`, those calls in
+    /// whose body the name is.
+    pub fn answer(&self, operation: &str, with: &impl ToString) {
         self.shared().answers.insert(operation.to_owned(), with.to_string());
+    }
+
+    /// Sets whether the account's users may be let onto serial consoles: the emulator knows nothing of that.
+    pub fn set_serial_console(&self, is_enabled: bool) {
+        self.shared().is_serial_console_enabled = is_enabled;
+    }
+
+    /// Whether the account's users may be let onto serial consoles.
+    pub fn serial_console(&self) -> bool {
+        self.shared().is_serial_console_enabled
+    }
+
+    /// What is answered in the emulator's place.
+    fn stub(&self, operation: &str, body: &str) -> Option<String> {
+        let mut shared = self.shared();
+        match operation {
+            "EnableSerialConsoleAccess" => shared.is_serial_console_enabled = true,
+            "DisableSerialConsoleAccess" => shared.is_serial_console_enabled = false,
+            "GetSerialConsoleAccessStatus" => {}
+            _ => {
+                let is_it = |name: &str| match name.split_once('?') {
+                    Some((of, part)) => of == operation && body.contains(part),
+                    None => name == operation,
+                };
+                return shared.answers.iter().find(|(name, _)| is_it(name)).map(|(_, answer)| answer.clone());
+            }
+        }
+        let enabled = shared.is_serial_console_enabled;
+        Some(format!(
+            "<{operation}Response><serialConsoleAccessEnabled>{enabled}</serialConsoleAccessEnabled></{operation}Response>"
+        ))
     }
 
     /// Disturbs calls of an operation: after `skip` of them, `times` of them.
@@ -206,7 +239,7 @@ impl Proxy {
         let (parts, body) = request.into_parts();
         let body = body.collect().await.map_err(|_| Broken)?.to_bytes();
         let call = describe(&parts, &body);
-        let operation = call.operation.clone();
+        let (service, operation, text) = (call.service.clone(), call.operation.clone(), call.body.clone());
         let (index, fault, latency) = {
             let mut shared = self.shared();
             shared.calls.push(call);
@@ -217,17 +250,20 @@ impl Proxy {
             && fault != Fault::Slow
         {
             self.shared().is_held = fault == Fault::Timeout;
-            return self.ended(index, disturbed(fault, is_json).await);
+            return self.ended(index, disturbed(fault, is_json, &service).await);
         }
         tokio::time::sleep(latency).await;
         let turn = if operation == "UpdateItem" { Some(self.writes.lock().await) } else { None };
-        let stub = self.shared().answers.get(&operation).cloned();
-        let answer = match stub {
+        let answer = match self.stub(&operation, &text) {
             Some(stub) => Ok(Response::new(Full::new(stub.into()))),
             None => http::send(to, Request::from_parts(parts, Full::new(body))).await.map(|answer| {
                 let (mut parts, body) = answer.into_parts();
                 parts.headers.remove("connection");
-                Response::from_parts(parts, Full::new(body))
+                if operation != "DescribeInstanceAttribute" {
+                    return Response::from_parts(parts, Full::new(body));
+                }
+                parts.headers.remove("content-length");
+                Response::from_parts(parts, Full::new(without_cleared(&body)))
             }),
         };
         drop(turn);
@@ -235,7 +271,7 @@ impl Proxy {
             Some((Fault::Slow, _)) => tokio::time::sleep(Duration::from_millis(1500)).await,
             Some((fault, When::After)) => {
                 self.shared().is_held = fault == Fault::Timeout;
-                return self.ended(index, disturbed(fault, is_json).await);
+                return self.ended(index, disturbed(fault, is_json, &service).await);
             }
             _ => {}
         }
@@ -253,6 +289,13 @@ impl Proxy {
         }
         answer
     }
+}
+
+/// The emulator tells user data that was cleared as Python writes no bytes, and EC2 as none.
+fn without_cleared(body: &Bytes) -> Bytes {
+    let text = String::from_utf8_lossy(body);
+    let cleared = ["<value>b''</value>", "<value>b&#x27;&#x27;</value>", "<value>b&#39;&#39;</value>"];
+    cleared.iter().fold(text.into_owned(), |text, value| text.replace(value, "<value></value>")).into()
 }
 
 /// Makes hyper close the connection without an answer.
@@ -284,9 +327,15 @@ fn disturbance(disturbances: &mut [Disturbance], operation: &str) -> Option<(Fau
     Some((found.fault, found.when))
 }
 
-async fn disturbed(fault: Fault, is_json: bool) -> Result<Response<Full<Bytes>>, Broken> {
+async fn disturbed(fault: Fault, is_json: bool, service: &str) -> Result<Response<Full<Bytes>>, Broken> {
+    // EC2 has a shape of its own.
     let xml = |code: &str| {
-        format!("<Response><Errors><Error><Code>{code}</Code><Message>disturbed</Message></Error></Errors></Response>")
+        let error = format!("<Error><Code>{code}</Code><Message>disturbed</Message></Error>");
+        if ["iam", "autoscaling", "elasticloadbalancing"].contains(&service) {
+            format!("<ErrorResponse>{error}</ErrorResponse>")
+        } else {
+            format!("<Response><Errors>{error}</Errors></Response>")
+        }
     };
     let json = |code: &str| format!(r#"{{"__type":"{code}","message":"disturbed"}}"#);
     let answer = |status: u16, body: String| {
@@ -330,6 +379,7 @@ fn describe(parts: &hyper::http::request::Parts, body: &Bytes) -> Call {
     let text = String::from_utf8_lossy(body).into_owned();
     let operation = match header("x-amz-target").rsplit_once('.') {
         Some((_, operation)) => operation.to_owned(),
+        None if service == "scheduler" => "CreateSchedule".to_owned(),
         None => text.split('&').find_map(|pair| pair.strip_prefix("Action=")).unwrap_or(parts.uri.path()).to_owned(),
     };
     Call { service: service.to_owned(), operation, body: text, started: Instant::now(), ended: None, status: None }

@@ -17,28 +17,35 @@ pub struct World {
     pub account: Account,
     /// Between the function and AWS.
     pub proxy: Proxy,
-    /// The `security-groups` function.
+    /// The function.
     pub function: Function,
+    /// Its name, as in the template.
+    pub name: &'static str,
 }
 
 impl World {
-    /// A new world. `mode` becomes the tag `rescind:mode` of every rule.
+    /// A new world of the function `security-groups`. `mode` becomes the tag `rescind:mode` of every rule.
     pub async fn new(mode: &str) -> Self {
-        Self::with_environment(mode, []).await
+        Self::of("security-groups", mode, []).await
     }
 
-    /// A new world whose function has more variables in its environment than the template gives it.
+    /// As [`World::new`], with more variables in the function's environment than the template gives it.
     pub async fn with_environment(mode: &str, more: impl IntoIterator<Item = (String, String)>) -> Self {
+        Self::of("security-groups", mode, more).await
+    }
+
+    /// A new world of any function.
+    pub async fn of(name: &'static str, mode: &str, more: impl IntoIterator<Item = (String, String)>) -> Self {
         let account = emulator::account();
         for rule in account.deployed.rules.iter().filter(|rule| rule.tags.contains_key("rescind:mode")) {
             account.tag_rule(&rule.logical_id, "rescind:mode", mode).await;
         }
         let proxy = Proxy::start(account.port).await;
-        let deployed = &account.deployed.functions["security-groups"];
+        let deployed = &account.deployed.functions[name];
         let credentials = account.assume(&deployed.role_arn).await;
         let environment = deployed.environment.clone().into_iter().chain(more);
-        let function = Function::start("security-groups", environment, Some(&credentials), proxy.port);
-        Self { account, proxy, function }
+        let function = Function::start(name, environment, Some(&credentials), proxy.port);
+        Self { account, proxy, function, name }
     }
 
     /// Somebody who works in the account.
@@ -49,7 +56,7 @@ impl World {
     /// Lets the account's rules match an event.
     pub async fn route(&self, event: &Value) -> Vec<Delivered> {
         let mut delivered = delivery::deliver(&self.account, event).await;
-        delivered.retain(|one| one.target.ends_with("security-groups"));
+        delivered.retain(|one| one.target.ends_with(self.name));
         delivered
     }
 

@@ -6,10 +6,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use rescind_lambda::Function;
+use rescind_tests::FUNCTIONS;
 use serde_json::Value;
 
-const FUNCTIONS: &[Function] = &[security_groups::FUNCTION];
 const HEADINGS: &[&str] = &["What it takes back", "Why it is risky", "Example", "Safety", "Tags", "References"];
 
 fn repository() -> PathBuf {
@@ -151,7 +150,10 @@ fn dependencies_run_one_way_and_the_core_is_pure() {
                 }
             }
             "rescind-lambda" => {
-                assert!(!has("aws-sdk-ec2") && !has("security-groups"), "the shell depends on a function's affairs")
+                assert!(
+                    !has("aws-sdk-ec2") && !has("aws-sdk-iam") && FUNCTIONS.iter().all(|function| !has(function.name)),
+                    "the shell depends on a function's affairs"
+                )
             }
             "rescind-tests" => {}
             function => {

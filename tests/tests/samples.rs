@@ -6,9 +6,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use rescind::{Answer, Status, Verdict};
+use rescind_tests::FUNCTIONS;
 use serde_json::{Value, json};
 
-const OWN_ROLE: &str = "arn:aws:iam::111122223333:role/rescind-SecurityGroupsRole-EXAMPLE";
+const OWN_ROLES: [&str; 3] = [
+    "arn:aws:iam::111122223333:role/rescind-SecurityGroupsRole-EXAMPLE",
+    "arn:aws:iam::111122223333:role/rescind-InstancesRole-EXAMPLE",
+    "arn:aws:iam::111122223333:role/rescind-IdentityRole-EXAMPLE",
+];
 
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests stand in the repository").to_owned()
@@ -34,10 +39,13 @@ fn samples() -> Vec<(String, String, Value)> {
     samples
 }
 
-async fn replay(event: Value, settings: &[(&str, &str)]) -> Result<Answer, String> {
+/// Replays an event in the function of a remediation.
+async fn replay(remediation: &str, event: Value, settings: &[(&str, &str)]) -> Result<Answer, String> {
     let settings: BTreeMap<String, String> =
         settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    rescind_lambda::replay(security_groups::FUNCTION, settings, vec![OWN_ROLE.to_owned()], event).await
+    let function =
+        FUNCTIONS.iter().find(|function| function.names().contains(&remediation)).expect("a function has it");
+    rescind_lambda::replay(*function, settings, OWN_ROLES.map(str::to_owned).to_vec(), event).await
 }
 
 fn schema() -> jsonschema::Validator {
@@ -51,7 +59,7 @@ fn schema() -> jsonschema::Validator {
 async fn every_sample_is_answered_as_its_name_says() {
     let schema = schema();
     for (remediation, name, event) in samples() {
-        let answer = replay(event, &[]).await;
+        let answer = replay(&remediation, event, &[]).await;
         if let Ok(answer) = &answer {
             let json = serde_json::to_value(answer).expect("an answer is JSON");
             let problems: Vec<String> =
@@ -68,7 +76,9 @@ async fn every_sample_is_answered_as_its_name_says() {
             assert!(!would_act, "{name}: {answer:?}");
         } else {
             assert!(name.starts_with("takes-back-"), "{name} is neither takes-back- nor leaves-alone-");
-            let needs_a_look = name.contains("config-") || name.contains("prefix-list");
+            let needs_a_look =
+                ["config-", "guardduty-", "prefix-list", "started-old-record"].iter().any(|part| name.contains(part))
+                    || remediation == "user-data-changed";
             assert!(would_act || needs_a_look, "{name}: {answer:?}");
         }
         let told = match answer {
@@ -93,9 +103,9 @@ async fn settings_of_a_bare_event_come_from_the_environment() {
         serde_json::from_str(&fs::read_to_string(path).expect("the sample is there")).expect("the sample is JSON")
     };
     let outcome = |answer: Result<Answer, String>| answer.expect("an answer").outcomes.remove(0);
-    let https = outcome(replay(event(), &[("RESCIND_PORTS", "443")]).await);
+    let https = outcome(replay("open-security-group-ingress", event(), &[("RESCIND_PORTS", "443")]).await);
     assert_eq!((https.verdict, https.status), (Verdict::Harmless, Status::Ignored));
-    let off = outcome(replay(event(), &[("RESCIND_MODE", "off")]).await);
+    let off = outcome(replay("open-security-group-ingress", event(), &[("RESCIND_MODE", "off")]).await);
     assert_eq!((off.verdict, off.status), (Verdict::NotApplicable, Status::Ignored));
     for (name, value) in [
         ("RESCIND_PORTS", "ssh"),
@@ -106,10 +116,10 @@ async fn settings_of_a_bare_event_come_from_the_environment() {
         ("RESCIND_ALLOWED_CIDRS", "10.0.0.0/8,10.1.0.0/16"),
         ("RESCIND_REMEDIATION", "everything"),
     ] {
-        let bad = outcome(replay(event(), &[(name, value)]).await);
+        let bad = outcome(replay("open-security-group-ingress", event(), &[(name, value)]).await);
         assert_eq!(bad.status, Status::Misconfigured, "{name}={value}: {}", bad.reason);
     }
     // What would change something is refused where nothing is read.
-    let enforce = outcome(replay(event(), &[("RESCIND_MODE", "enforce")]).await);
+    let enforce = outcome(replay("open-security-group-ingress", event(), &[("RESCIND_MODE", "enforce")]).await);
     assert_eq!(enforce.status, Status::Misconfigured);
 }

@@ -88,7 +88,7 @@ fn check_settings(settings: &Settings, tags: &Tags, pairs: &Pairs) {
     let named = settings.remediations.as_deref();
     assert!(named.is_none_or(|names| !names.is_empty() && names.iter().all(|n| REMEDIATIONS.contains(&n.as_str()))));
     assert!(settings.trusted_accounts.iter().all(|account| rescind::arn::is_account(account)));
-    assert!((1..=1000).contains(&settings.repeat_limit.reverts));
+    assert!((1..=1000).contains(&settings.repeat_limit.times));
     assert!(settings.repeat_limit.within.num_seconds() > 0);
     check_principals(settings, tags);
     check_exemptions(settings, pairs);

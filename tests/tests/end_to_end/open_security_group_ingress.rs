@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use aws_sdk_ec2::types::{AddPrefixListEntry, IpPermission, PrefixListId, SecurityGroupRule, UserIdGroupPair};
 use rescind::plan::StepState;
-use rescind::{Outcome, Status, Verdict};
+use rescind::{Call, Outcome, Status, Step, Verdict};
 use rescind_tests::account::permission;
 use rescind_tests::cloudtrail::{self, Who};
 use rescind_tests::{World, delivery};
@@ -47,6 +47,10 @@ async fn takes_back(risky: &[IpPermission], fine: &[IpPermission]) -> (World, Ou
     (world, outcome)
 }
 
+fn inverse(step: &Step) -> &Call {
+    step.inverse.as_ref().expect("it can be undone")
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn of_one_call_the_risky_rule_goes_and_the_compliant_one_stays() {
     let (world, outcome) =
@@ -55,7 +59,7 @@ async fn of_one_call_the_risky_rule_goes_and_the_compliant_one_stays() {
     let step = &outcome.steps[0];
     assert_eq!((step.call.call.as_str(), step.state), ("ec2:RevokeSecurityGroupIngress", StepState::Done));
     assert_eq!(
-        step.inverse.parameters["IpPermissions"],
+        inverse(step).parameters["IpPermissions"],
         json!([{"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": "0.0.0.0/0", "Description": "for-0.0.0.0/0"}]}])
     );
     assert_eq!(outcome.evidence[0].0["opens"], "tcp/22 to 0.0.0.0/0");
@@ -307,7 +311,8 @@ async fn what_aws_config_reports_is_closed_whoever_opened_it() {
     };
     let account = world.account.id.clone();
     let judgement = move |group: &str| {
-        let mut event = cloudtrail::non_compliant(&account, "restricted-ssh", config_rule, group);
+        let mut event =
+            cloudtrail::non_compliant(&account, ("restricted-ssh", config_rule), ("AWS::EC2::SecurityGroup", group));
         event["detail"].as_object_mut().unwrap().remove("configRuleARN");
         event
     };
@@ -366,7 +371,13 @@ async fn tags_of_the_config_rule_go_before_those_of_the_event_rule() {
     let arn =
         config.describe_config_rules().send().await.unwrap().config_rules()[0].config_rule_arn().unwrap().to_owned();
     let (group, before, _) = opened(&world, &[permission("tcp", 22, 22, "0.0.0.0/0")]).await;
-    let outcome = world.outcome(&cloudtrail::non_compliant(&world.account.id, "restricted-ssh", &arn, &group)).await;
+    let outcome = world
+        .outcome(&cloudtrail::non_compliant(
+            &world.account.id,
+            ("restricted-ssh", &arn),
+            ("AWS::EC2::SecurityGroup", &group),
+        ))
+        .await;
     assert_eq!(outcome.status, Status::Reverted, "{}", outcome.reason);
     assert_eq!(world.account.rules(&group).await, before);
 }
@@ -478,8 +489,8 @@ async fn the_inverse_brings_back_what_was_there_with_descriptions_and_tags() {
     assert_eq!(outcome.steps.len(), 2, "rules with other tags need a call of their own");
     // As an administrator would: the inverse is what `aws ec2 authorize-security-group-ingress --cli-input-json` takes.
     for step in outcome.steps.iter().rev() {
-        let permissions = step.inverse.parameters["IpPermissions"].as_array().unwrap();
-        assert_eq!(step.inverse.parameters["GroupId"], json!(group));
+        let permissions = inverse(step).parameters["IpPermissions"].as_array().unwrap();
+        assert_eq!(inverse(step).parameters["GroupId"], json!(group));
         let mut request = world.account.ec2().authorize_security_group_ingress().group_id(&group);
         for one in permissions {
             let range = one["IpRanges"][0]["CidrIp"].as_str().or(one["Ipv6Ranges"][0]["CidrIpv6"].as_str()).unwrap();
@@ -514,7 +525,31 @@ async fn the_inverse_brings_back_what_was_there_with_descriptions_and_tags() {
     let tagged = outcome
         .steps
         .iter()
-        .find(|step| step.inverse.parameters.get("TagSpecifications").is_some())
+        .find(|step| inverse(step).parameters.get("TagSpecifications").is_some())
         .expect("the tagged rule's step");
-    assert_eq!(tagged.inverse.parameters["TagSpecifications"][0]["Tags"], json!([{"Key": "ticket", "Value": "OPS-1"}]));
+    assert_eq!(
+        inverse(tagged).parameters["TagSpecifications"][0]["Tags"],
+        json!([{"Key": "ticket", "Value": "OPS-1"}])
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_open_port_of_an_instance_that_guardduty_sees_attacked_is_closed() {
+    let world = World::new("enforce").await;
+    let group = world.account.group("web", None).await;
+    let open = [permission("tcp", 22, 22, "0.0.0.0/0"), permission("tcp", 443, 443, "0.0.0.0/0")];
+    let made = world.account.authorize(&group, &open).await;
+    let interface = json!({"networkInterfaceId": "eni-1", "securityGroups": [{"groupId": group}]});
+    let resource = json!({"resourceType": "Instance",
+        "instanceDetails": {"instanceId": "i-1", "networkInterfaces": [interface]}});
+    for kind in ["Recon:EC2/PortProbeUnprotectedPort", "UnauthorizedAccess:EC2/SSHBruteForce"] {
+        let service = json!({"resourceRole": "TARGET"});
+        let event = rescind_tests::guardduty::finding(&world.account.id, kind, 2.0, &resource, &service);
+        let outcome = world.outcome_by("AttackedPort", &event).await;
+        let expected = if kind.starts_with("Recon") { Status::Reverted } else { Status::Ignored };
+        assert_eq!((outcome.status, outcome.resource.id), (expected, group.clone()), "{kind}: {}", outcome.reason);
+        let left: Vec<_> =
+            world.account.rules(&group).await.into_iter().filter(|rule| rule.is_egress() == Some(false)).collect();
+        assert_eq!(left, made[1..], "443 stays");
+    }
 }

@@ -5,25 +5,29 @@ use std::collections::BTreeSet;
 use aws_sdk_ec2::types::{AddPrefixListEntry, IpPermission, PrefixListId};
 use rescind::Status;
 use rescind::settings::Tags;
-use rescind_lambda::{ENGINE_OPERATIONS, KEEPING_OPERATIONS};
+use rescind_lambda::{ENGINE_OPERATIONS, Function, KEEPING_OPERATIONS};
 use rescind_tests::account::permission;
-use rescind_tests::{World, cloudtrail};
-use security_groups::FUNCTION;
+use rescind_tests::scenes::{blocks, identity, memberships, user_data};
+use rescind_tests::{FUNCTIONS, World, cloudtrail, guardduty};
 use serde_json::{Value, json};
 
 /// What Lambda itself uses in the function's name.
-const OF_LAMBDA: [&str; 2] = ["KeepFailures", "WriteLog"];
+const OF_LAMBDA: [&str; 3] = ["KeepFailures", "WriteLog", "PassExpiryRole"];
 /// What EC2 asks for beside another permission; never a call of its own.
 const WITH_ANOTHER: [&str; 1] = ["TagRulesPutBack"];
 
-/// What the template grants to the function's code, but for the statements `without`.
-fn granted(world: &World, without: &[&str]) -> BTreeSet<String> {
-    let role = &world.account.deployed.functions["security-groups"].role_arn;
+/// What the template grants to a function's code, but for the statements `without`.
+fn granted(world: &World, function: &str, without: &[&str]) -> BTreeSet<String> {
+    let role = &world.account.deployed.functions[function].role_arn;
     let policies = &world.account.deployed.template_roles[role];
     let list = |value: &Value| -> Vec<Value> { value.as_array().cloned().unwrap_or_else(|| vec![value.clone()]) };
     let mut actions = BTreeSet::new();
     for policy in policies {
         for statement in list(&policy["Statement"]) {
+            if statement["Effect"] == "Deny" {
+                // What is denied takes something away; another test says what.
+                continue;
+            }
             assert_eq!(statement["Effect"], "Allow");
             if without.iter().chain(&OF_LAMBDA).any(|sid| statement["Sid"] == *sid) {
                 continue;
@@ -37,9 +41,10 @@ fn granted(world: &World, without: &[&str]) -> BTreeSet<String> {
     actions
 }
 
-fn declared() -> BTreeSet<String> {
-    let own = FUNCTION.remediations.iter().flat_map(|remediation| remediation.operations());
-    let kept = FUNCTION.recorded.iter().flat_map(|recorded| recorded.operations()).chain(&KEEPING_OPERATIONS);
+fn declared(function: &Function) -> BTreeSet<String> {
+    let own = function.remediations.iter().flat_map(|remediation| remediation.operations());
+    let keeping: &[_] = if function.recorded.is_empty() { &[] } else { &KEEPING_OPERATIONS };
+    let kept = function.recorded.iter().flat_map(|recorded| recorded.operations()).chain(keeping);
     own.chain(kept).chain(ENGINE_OPERATIONS).map(|operation| operation.action.to_owned()).collect()
 }
 
@@ -48,10 +53,16 @@ fn observed(world: &World) -> BTreeSet<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_role_grants_what_is_declared_and_all_of_it_is_used() {
-    let world = World::new("enforce").await;
-    assert_eq!(granted(&world, &[]), declared());
+async fn each_role_grants_what_its_function_declares() {
+    let world = World::new("dry-run").await;
+    for function in FUNCTIONS {
+        assert_eq!(granted(&world, function.name, &[]), declared(function), "{}", function.name);
+    }
+}
 
+#[tokio::test(flavor = "multi_thread")]
+async fn all_that_security_groups_is_granted_is_used() {
+    let world = World::new("enforce").await;
     // A rule to a prefix list, made in a call that names the group by its name.
     let vpcs = world.account.ec2().describe_vpcs().send().await.expect("VPCs");
     let default = vpcs
@@ -83,18 +94,15 @@ async fn the_role_grants_what_is_declared_and_all_of_it_is_used() {
     assert_eq!(world.outcome(&event).await.status, Status::Reverted);
 
     // The judgement of a Config rule, whose tags are settings, too.
-    let source = aws_sdk_config::types::Source::builder()
-        .owner(aws_sdk_config::types::Owner::Aws)
-        .source_identifier("INCOMING_SSH_DISABLED");
-    let rule = aws_sdk_config::types::ConfigRule::builder()
-        .config_rule_name("restricted-ssh")
-        .source(source.build().expect("a source"));
-    let config = world.account.config_service();
-    config.put_config_rule().config_rule(rule.build()).send().await.expect("a rule");
-    let rules = config.describe_config_rules().send().await.expect("rules");
-    let arn = rules.config_rules()[0].config_rule_arn().expect("a rule has an ARN");
+    let arn = &world.account.config_rule("restricted-ssh", "INCOMING_SSH_DISABLED").await;
     world.account.authorize(&group, &[permission("tcp", 22, 22, "0.0.0.0/0")]).await;
-    let outcome = world.outcome(&cloudtrail::non_compliant(&world.account.id, "restricted-ssh", arn, &group)).await;
+    let outcome = world
+        .outcome(&cloudtrail::non_compliant(
+            &world.account.id,
+            ("restricted-ssh", arn),
+            ("AWS::EC2::SecurityGroup", &group),
+        ))
+        .await;
     assert_eq!(outcome.status, Status::Reverted, "{}", outcome.reason);
 
     // What was taken back is put back.
@@ -103,7 +111,107 @@ async fn the_role_grants_what_is_declared_and_all_of_it_is_used() {
 
     puts_rules_of_a_protected_group_back(&world).await;
 
-    assert_eq!(observed(&world), granted(&world, &WITH_ANOTHER), "what was called, and what may be called");
+    assert_eq!(observed(&world), granted(&world, world.name, &WITH_ANOTHER), "what was called, and what may be called");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_that_instances_is_granted_is_used() {
+    // For so long after a containment began, no other finding begins one.
+    let lease = ("RESCIND_LEASE_MS".to_owned(), "250".to_owned());
+    let world = World::of("instances", "enforce", [lease]).await;
+    let instance = blocks::run(&world, "web").await;
+    // What it is taken out of, by tag only.
+    world.account.tag_rule("IsolateInstance", "rescind:detach", "auto-scaling-group target-groups").await;
+    memberships::auto_scaling_group(&world, "web", &instance, 3).await;
+    memberships::target_group(&world, "web", &instance, &[(&instance, 8080)]).await;
+    let outcome = world.outcome(&guardduty::hostile_instance(&world.account.id, &instance)).await;
+    assert_eq!(outcome.status, Status::Reverted, "{}", outcome.reason);
+    let undone = world.invoke(&json!({"undo": outcome.id})).await.expect("an outcome");
+    assert_eq!(undone.outcomes[0].status, Status::Undone, "{}", undone.outcomes[0].reason);
+
+    // A block that another one makes room for.
+    let acl = blocks::acl_of(&world, &instance).await;
+    blocks::fill(&world, &acl, 17).await;
+    for address in ["198.51.100.7", "198.51.100.8"] {
+        let other = guardduty::guessed_passwords(&world.account.id, &instance, address);
+        let outcome = world.outcome_by("BlockAddress", &other).await;
+        assert_eq!(outcome.status, Status::Reverted, "{}", outcome.reason);
+        if address.ends_with('8') {
+            let undone = world.invoke(&json!({"undo": outcome.id})).await.expect("an outcome");
+            assert_eq!(undone.outcomes[0].status, Status::Undone, "{}", undone.outcomes[0].reason);
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    }
+
+    let arn = world.account.config_rule("ec2-imdsv2-check", "EC2_IMDSV2_CHECK").await;
+    let rule = ("ec2-imdsv2-check", arn.as_str());
+    let judged = cloudtrail::non_compliant(&world.account.id, rule, ("AWS::EC2::Instance", &instance));
+    let outcome = world.outcome(&judged).await;
+    assert_eq!(outcome.status, Status::Reverted, "{}", outcome.reason);
+    world.proxy.set_serial_console(true);
+    let outcome = world.outcome(&cloudtrail::serial_console_enabled(&world.account.id, &world.alice())).await;
+    assert_eq!(outcome.status, Status::Reverted, "{}", outcome.reason);
+    let undone = world.invoke(&json!({"undo": outcome.id})).await.expect("an outcome");
+    assert_eq!(undone.outcomes[0].status, Status::Undone, "{}", undone.outcomes[0].reason);
+
+    // AWS Config is asked for a state before there is one in the baseline; the second state lets the first one expire.
+    let protected = user_data::run(&world, "protected", None, true).await;
+    user_data::stop(&world, &protected).await;
+    let event = user_data::changed(&world, &protected, user_data::GOOD, &world.alice()).await;
+    let outcome = world.outcome(&event).await;
+    assert_eq!(outcome.status, Status::Reported, "{}", outcome.reason);
+    user_data::record(&world, &protected).await;
+    user_data::record(&world, &protected).await;
+    let event = user_data::changed(&world, &protected, user_data::BAD, &world.alice()).await;
+    let outcome = world.outcome(&event).await;
+    assert_eq!(outcome.status, Status::Reverted, "{}", outcome.reason);
+    assert_eq!(observed(&world), granted(&world, world.name, &[]), "what was called, and what may be called");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_that_identity_is_granted_is_used() {
+    let world = World::of("identity", "enforce", []).await;
+    let key = identity::key(&world, &identity::user(&world, "alice").await).await;
+    let role = identity::role(&world, "/", "web").await;
+    let credentials =
+        [guardduty::credentials(&key, "AIDAX", "alice", "IAMUser"), identity::session(&world, &role, "ASIA1").await];
+    for credentials in &credentials {
+        let outcome = world.outcome(&guardduty::compromised(&world.account.id, credentials)).await;
+        assert_eq!(outcome.status, Status::Reverted, "{}", outcome.reason);
+        let undone = world.invoke(&json!({"undo": outcome.id})).await.expect("an outcome");
+        assert_eq!(undone.outcomes[0].status, Status::Undone, "{}", undone.outcomes[0].reason);
+    }
+    assert_eq!(observed(&world), granted(&world, world.name, &[]), "what was called, and what may be called");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn identity_may_change_no_role_of_rescind() {
+    let world = World::new("dry-run").await;
+    let functions = &world.account.deployed.functions;
+    let role = &functions["identity"].role_arn;
+    let texts = |value: &Value| -> BTreeSet<String> {
+        let list = value.as_array().expect("a list");
+        list.iter().map(|text| text.as_str().expect("a text").to_owned()).collect()
+    };
+    let policies = &world.account.deployed.template_roles[role];
+    let statements = policies.iter().flat_map(|policy| policy["Statement"].as_array().expect("statements"));
+    let denied: Vec<&Value> = statements.filter(|statement| statement["Effect"] == "Deny").collect();
+    assert_eq!(denied.len(), 1, "{denied:?}");
+    let mut roles: BTreeSet<String> = functions.values().map(|function| function.role_arn.clone()).collect();
+    roles.insert(functions["instances"].environment["RESCIND_EXPIRY_ROLE"].clone());
+    let mut resources = texts(&denied[0]["Resource"]);
+    let elsewhere = format!("arn:aws:iam::{}:role/rescind-*Role-*", world.account.id);
+    assert!(resources.remove(&elsewhere), "those of the stacks in other Regions: {resources:?}");
+    assert_eq!(resources, roles, "those of every function, and the one that ends what holds for a time");
+    let changes = FUNCTIONS.iter().filter(|function| function.name == "identity").flat_map(|function| {
+        let operations = function.remediations.iter().flat_map(|remediation| remediation.operations());
+        operations.filter(|operation| operation.changes && operation.action.contains("Role"))
+    });
+    assert_eq!(texts(&denied[0]["Action"]), changes.map(|operation| operation.action.to_owned()).collect());
+    assert!(denied[0].get("Condition").is_none());
+    // And the function knows them all itself.
+    let own = &functions["identity"].environment["RESCIND_OWN_ROLES"];
+    assert_eq!(own.split(' ').map(str::to_owned).collect::<BTreeSet<_>>(), roles);
 }
 
 /// A protected group loses its outbound rule and gets it back, which is undone; and a modified rule becomes what it was.
@@ -143,9 +251,10 @@ async fn what_is_not_granted_is_refused_by_the_emulator() {
 async fn the_tags_of_every_rule_are_what_its_function_understands() {
     let world = World::new("dry-run").await;
     let mut checked = 0;
-    for rule in world.account.deployed.rules.iter().filter(|rule| rule.target.ends_with("security-groups")) {
+    for rule in &world.account.deployed.rules {
+        let Some(function) = FUNCTIONS.iter().find(|function| rule.target.ends_with(function.name)) else { continue };
         let tags = Tags::of_rule(rule.tags.iter().map(|(key, value)| (key, value.clone())));
-        let settings = FUNCTION.check_tags(&tags).unwrap_or_else(|error| panic!("{}: {error}", rule.logical_id));
+        let settings = function.check_tags(&tags).unwrap_or_else(|error| panic!("{}: {error}", rule.logical_id));
         assert_eq!(settings.mode, rescind::Mode::DryRun, "{} starts without changing anything", rule.logical_id);
         assert!(settings.remediations.is_some(), "{} names its remediation", rule.logical_id);
         for (key, value) in &rule.tags {
@@ -159,5 +268,5 @@ async fn the_tags_of_every_rule_are_what_its_function_understands() {
         assert!(rule.pattern.to_string().len() <= 2048, "{}: the pattern is too long", rule.logical_id);
         checked += 1;
     }
-    assert_eq!(checked, 8);
+    assert!(checked >= 8, "{checked} rules");
 }

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use rescind::Status;
-use rescind_tests::World;
+use rescind::signal::Fact;
 use rescind_tests::account::permission;
+use rescind_tests::{FUNCTIONS, World};
 use serde_json::{Value, json};
 
 /// A file of lines `{"key": …, "event": {…}}`.
@@ -70,4 +71,51 @@ async fn take_back_the_attack(world: &World, rule: &str, event: &Value) {
     let answer = world.invoke(&json!({"rule": rule, "event": event})).await.expect("an answer");
     assert_eq!(answer.outcomes[0].status, Status::Reverted, "{}", answer.outcomes[0].reason);
     assert_eq!(world.account.rules(&group).await, before);
+}
+
+/// The findings of the same file, sent to every function as on a laptop: somebody answers, or the table only tells of such findings, or of
+/// a remediation that is not there yet.
+#[tokio::test]
+async fn recorded_findings_are_answered() {
+    let Some(path) = std::env::var_os(VARIABLE) else {
+        rescind_tests::say(&format!("not run: {VARIABLE} names no file of recorded events"));
+        return;
+    };
+    let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let names: Vec<&str> = FUNCTIONS.iter().flat_map(|function| function.names()).collect();
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for line in text.lines().filter(|line| line.contains("aws.guardduty")) {
+        let case: Value = serde_json::from_str(line).expect("a line is JSON");
+        if case["event"]["detail-type"] != "GuardDuty Finding" {
+            continue;
+        }
+        // Some accounts have a digit too many.
+        let account = case["event"]["account"].as_str().unwrap_or_default();
+        let event = case["event"].to_string().replace(account, &account.chars().take(12).collect::<String>());
+        let event: Value = serde_json::from_str(&event).expect("it is JSON still");
+        let signal = match rescind::signal::decode(event.clone()) {
+            Ok(signal) => signal,
+            // Made up by hand, with fields left out.
+            Err(error) => {
+                assert!(error.to_string().contains("`detail."), "{}: {error}", case["key"]);
+                *counts.entry(error.to_string()).or_default() += 1;
+                continue;
+            }
+        };
+        let Fact::Finding(finding) = &signal.signal.fact else { panic!("{}: no finding", case["key"]) };
+        let advice = rescind::findings::advice(finding);
+        let mut outcomes = Vec::new();
+        for function in FUNCTIONS {
+            let answer = rescind_lambda::replay(*function, BTreeMap::new(), Vec::new(), event.clone()).await;
+            outcomes.extend(answer.into_iter().flat_map(|answer| answer.outcomes));
+        }
+        let is_for_us = advice.responses.iter().any(|one| one.remediation().is_some_and(|name| names.contains(&name)));
+        assert_eq!(is_for_us, !outcomes.is_empty(), "{} ({}): {outcomes:?}", case["key"], finding.kind);
+        let told = outcomes.iter().map(|one| format!("{} {}", one.remediation, one.status.as_str()));
+        let told =
+            if outcomes.is_empty() { "told by GuardDuty".to_owned() } else { told.collect::<Vec<_>>().join(", ") };
+        *counts.entry(told).or_default() += 1;
+    }
+    rescind_tests::say(&format!("recorded findings: {counts:?}"));
+    assert!(counts.values().sum::<usize>() > 10, "the file holds findings of GuardDuty");
 }

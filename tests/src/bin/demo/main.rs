@@ -1,8 +1,9 @@
-//! `make demo`: a security group is opened to the world, and closed again.
+//! `make demo`: a security group is opened to the world, and closed again; an instance is cut off, and brought back.
 //!
 //! Only AWS itself is played, by moto. The template, its rules, their tags, the role and the function are the real ones.
-//! The story has two acts, as a deployment has: first Rescind shows what it would do, then a tag lets it do it.
+//! The story goes as a deployment does: first Rescind shows what it would do, then a tag lets it do it, then a person undoes it.
 
+mod isolation;
 mod screen;
 
 use std::panic;
@@ -76,6 +77,9 @@ async fn story() -> Result<(), Problem> {
     stage.undo(&screen, &acted).await?;
     stage.deliver_again(&screen, &acted).await?;
 
+    screen.title("4. Something hostile is on an instance: isolate-instance");
+    isolation::act(&screen, &stage.world).await?;
+
     screen.what_next();
     Ok(())
 }
@@ -131,7 +135,7 @@ impl Stage {
         ];
         account.authorize(&group, &standing).await;
         screen.done(started);
-        Self { world: World { account, proxy, function }, group, _emulator: emulator }
+        Self { world: World { account, proxy, function, name: "security-groups" }, group, _emulator: emulator }
     }
 
     /// Somebody opens two ports to the world with one call, and Rescind answers.

@@ -1,5 +1,6 @@
 //! How the demo looks: plain lines that read well at 100 columns, coloured only on a terminal.
 
+use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write, stdout};
 use std::time::Instant;
 
@@ -7,6 +8,8 @@ use aws_sdk_ec2::types::SecurityGroupRule;
 use rescind::{Call, Outcome, Status};
 use rescind_tests::proxy;
 use serde_json::Value;
+
+use crate::isolation::brief;
 
 const WIDTH: usize = 98;
 
@@ -126,11 +129,44 @@ impl Screen {
         for step in &outcome.steps {
             if outcome.status == Status::Reverted {
                 self.call("Called:", &step.call);
-                self.call("To undo it:", &step.inverse);
+                if let Some(inverse) = &step.inverse {
+                    self.call("To undo it:", inverse);
+                }
             } else {
                 self.call("It would call:", &step.call);
             }
         }
+    }
+
+    /// Names and what they stand for, one a line.
+    pub fn list(&self, lines: &BTreeMap<String, String>) {
+        for (name, value) in lines {
+            Self::line(&format!("    {name:<24}  {value}"));
+        }
+    }
+
+    /// What the function answered to a finding, its many steps one a line.
+    pub fn isolation(&self, outcome: &Outcome, trips: usize) {
+        let status = format!("Rescind: {}", outcome.status.as_str());
+        Self::line(&format!("{} ({}, {})", self.paint(Style::Green, &status), outcome.remediation, outcome.mode));
+        self.field("why", &outcome.reason);
+        Self::line("\n  Called; each that changes something of the instance is kept with what undoes it:\n");
+        for step in &outcome.steps {
+            let (operation, what) = (step.call.call.as_str(), brief(&step.call.parameters));
+            let wrapped = wrap(&what, WIDTH - 42);
+            for (index, line) in wrapped.iter().enumerate() {
+                Self::line(format!("    {:<36}  {line}", if index == 0 { operation } else { "" }).trim_end());
+            }
+        }
+        Self::line("");
+        self.field("took", &format!("{} ms in the function", outcome.timing.handler_ms));
+        self.field(
+            "calls",
+            &format!(
+                "{} to AWS; it was cut off after {trips} round trips: 3 where the VPC has the two groups already",
+                outcome.timing.aws_calls
+            ),
+        );
     }
 
     fn call(&self, title: &str, call: &Call) {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use aws_sdk_ec2::types::{IpPermission, IpRange, Ipv6Range, SecurityGroupRule};
-use rescind::Step;
+use rescind::{Call, Step};
 use serde_json::Value;
 
 /// What a rule may let in.
@@ -107,7 +107,7 @@ pub(super) fn is_ipv4(rule: &SecurityGroupRule) -> bool {
 
 /// The rules that the inverse of a step puts back, as [`content`] tells them.
 pub(super) fn contents_of_inverse(step: &Step) -> Vec<String> {
-    let parameters = &step.inverse.parameters;
+    let Some(Call { parameters, .. }) = &step.inverse else { return Vec::new() };
     let list = |value: &Value, name: &str| value[name].as_array().cloned().unwrap_or_default();
     let specification = list(parameters, "TagSpecifications").into_iter().next().unwrap_or_default();
     let tags = list(&specification, "Tags");
