@@ -207,8 +207,8 @@ class Account:
                     "name": name,
                     "arn": arn,
                     "target": target["Arn"],
-                    # moto builds the URL from the address that it was called at.
-                    "queue_url": self.endpoint + urlsplit(queue).path,
+                    # Its address is that of the emulator, of which there may be copies.
+                    "queue_path": urlsplit(queue).path,
                     "tags": {tag["Key"]: tag["Value"] for tag in tags},
                     "pattern": json.loads(rule["EventPattern"]),
                     "input_template": template,
@@ -253,6 +253,17 @@ class Account:
         return f"arn:aws:iam::{self.account}:role/{name}", policies
 
 
+def deploy(endpoint: str, region: str, accounts: list[str], template: Path = TEMPLATE) -> Json:
+    """Deploys the template into accounts of the emulator, and says what is there."""
+    body, translated = translate(template, region)
+
+    def into(account: str) -> Json:
+        return Account(account, endpoint.rstrip("/"), region).deploy(body, translated)
+
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        return {"accounts": dict(zip(accounts, pool.map(into, accounts)))}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--endpoint", required=True, help="the emulator, such as http://127.0.0.1:5000")
@@ -263,15 +274,7 @@ def main() -> None:
     for account in arguments.accounts:
         if not re.fullmatch(r"\d{12}", account):
             parser.error(f"{account}: not an account id of twelve digits")
-
-    body, translated = translate(arguments.template, arguments.region)
-
-    def deploy(account: str) -> Json:
-        return Account(account, arguments.endpoint.rstrip("/"), arguments.region).deploy(body, translated)
-
-    with ThreadPoolExecutor(max_workers=4) as pool:
-        accounts = dict(zip(arguments.accounts, pool.map(deploy, arguments.accounts)))
-    json.dump({"accounts": accounts}, sys.stdout, indent=2)
+    json.dump(deploy(arguments.endpoint, arguments.region, arguments.accounts, arguments.template), sys.stdout, indent=2)
     print()
 
 

@@ -1,27 +1,35 @@
 //! moto's server, an emulator of the AWS APIs, with the real template deployed to it.
 
 use std::collections::BTreeMap;
-use std::process::Command;
+use std::io::{BufRead, BufReader, Lines, Write};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::account::Account;
-use crate::process::{Helper, free_port, tool, wait_for_port};
-use crate::{REGION, http, repository};
+use crate::process::tool;
+use crate::{REGION, repository};
 
-/// How many accounts one emulator is started with: few, so that a single test starts soon. Once they are used up the
-/// next emulator is started, which takes the same time and has a process, and so a processor, of its own.
-const ACCOUNTS: usize = 10;
+/// How many accounts an emulator has: few, since it answers the slower the more there is in it. Once they are used up the next one
+/// is asked for, which has a process of its own.
+const ACCOUNTS: usize = 4;
+
+/// The template deployed to an emulator, of which `tests/emulator.py` makes as many copies as it is asked for.
+#[derive(Debug)]
+struct Deployment {
+    accounts: BTreeMap<String, Deployed>,
+    ports: Lines<BufReader<ChildStdout>>,
+    // Closing its standard input is what ends it, and all copies.
+    process: Child,
+}
 
 /// A running emulator, with enforcement of IAM.
 #[derive(Debug)]
-pub struct Emulator {
-    /// Its port on the loopback interface.
-    pub port: u16,
+struct Emulator {
+    port: u16,
     accounts: BTreeMap<String, Deployed>,
-    _process: Helper,
 }
 
 /// An account with the stack deployed to it, as `tests/deploy.py` tells.
@@ -72,7 +80,10 @@ pub struct DeployedRule {
     pub arn: String,
     /// Whom it is for: the ARN that the queue stands in for.
     pub target: String,
-    /// The queue.
+    /// The path of the queue's URL.
+    queue_path: String,
+    /// The queue, at this emulator.
+    #[serde(default)]
     pub queue_url: String,
     /// Its tags.
     pub tags: BTreeMap<String, String>,
@@ -81,62 +92,57 @@ pub struct DeployedRule {
 }
 
 #[derive(Deserialize)]
-struct Deployment {
+struct Told {
     accounts: BTreeMap<String, Deployed>,
 }
 
-impl Emulator {
-    /// Starts an emulator with so many accounts ready.
-    pub fn start(accounts: usize) -> Self {
-        let port = free_port();
-        let mut server = Command::new(tool("moto_server"));
-        server.args(["-H", "127.0.0.1", "-p", &port.to_string()]).env("PYTHONUNBUFFERED", "1");
-        let process = Helper::start(&server);
-        wait_for_port(port, "moto");
-        let ids: Vec<String> =
-            (1..=accounts).map(|number| format!("{:012}", 100_000_000_000_u64 + number as u64)).collect();
-        let output = Command::new(tool("python"))
-            .arg(repository().join("tests/deploy.py"))
-            .args(["--endpoint", &format!("http://127.0.0.1:{port}"), "--region", REGION, "--accounts"])
-            .args(&ids)
-            .output()
-            .expect("python runs");
-        assert!(output.status.success(), "the template was not deployed:\n{}", String::from_utf8_lossy(&output.stderr));
-        let deployment: Deployment = serde_json::from_slice(&output.stdout).expect("deploy.py prints JSON");
-        let enforce = async {
-            let answer = http::post(port, "/moto-api/reset-auth", "text/plain", "0").await.expect("moto answers");
-            assert!(answer.status().is_success(), "moto does not enforce IAM: {answer:?}");
-        };
-        // A runtime of its own: the caller may be inside of one, which must not be blocked.
-        std::thread::scope(|scope| {
-            scope.spawn(|| {
-                tokio::runtime::Builder::new_current_thread()
-                    .enable_all()
-                    .build()
-                    .expect("a runtime")
-                    .block_on(enforce);
-            });
-        });
-        Self { port, accounts: deployment.accounts, _process: process }
+impl Deployment {
+    fn start() -> Self {
+        let ids = (1..=ACCOUNTS).map(|number| format!("{:012}", 100_000_000_000_u64 + number as u64));
+        let mut command = Command::new(tool("python"));
+        command.arg(repository().join("tests/emulator.py")).args(["--region", REGION, "--accounts"]).args(ids);
+        let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("python runs");
+        let mut lines = BufReader::new(process.stdout.take().expect("piped")).lines();
+        let told = lines.next().and_then(Result::ok).expect("the template is deployed");
+        let told: Told = serde_json::from_str(&told).expect("emulator.py prints JSON");
+        Self { accounts: told.accounts, ports: lines, process }
     }
 
+    /// One more emulator.
+    fn copy(&mut self) -> Emulator {
+        let input = self.process.stdin.as_mut().expect("piped");
+        input.write_all(b"\n").and_then(|()| input.flush()).expect("emulator.py listens");
+        let port = self.ports.next().and_then(Result::ok).expect("emulator.py tells the port");
+        let port = port.parse().expect("a port");
+        let mut accounts = self.accounts.clone();
+        for rule in accounts.values_mut().flat_map(|deployed| &mut deployed.rules) {
+            rule.queue_url = format!("http://127.0.0.1:{port}{}", rule.queue_path);
+        }
+        Emulator { port, accounts }
+    }
+}
+
+impl Emulator {
     /// Takes an account that nobody else has taken.
-    pub fn take(&mut self) -> Option<Account> {
+    fn take(&mut self) -> Option<Account> {
         let (id, deployed) = self.accounts.pop_first()?;
         Some(Account { id, port: self.port, deployed })
     }
 }
 
-/// An account that no other test of this program uses, on an emulator that ends with the program.
+/// An account that nobody else in this program uses, on an emulator that ends with the program.
 pub fn account() -> Account {
-    static STARTED: Mutex<Vec<Emulator>> = Mutex::new(Vec::new());
+    static STARTED: Mutex<Option<(Deployment, Emulator)>> = Mutex::new(None);
     // A test that panics while an emulator starts says so itself; the others try again.
     let mut started = STARTED.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(account) = started.last_mut().and_then(Emulator::take) {
+    let (deployment, emulator) = started.get_or_insert_with(|| {
+        let mut deployment = Deployment::start();
+        let emulator = deployment.copy();
+        (deployment, emulator)
+    });
+    if let Some(account) = emulator.take() {
         return account;
     }
-    let mut emulator = Emulator::start(ACCOUNTS);
-    let account = emulator.take().expect("a new emulator has accounts");
-    started.push(emulator);
-    account
+    *emulator = deployment.copy();
+    emulator.take().expect("a new emulator has accounts")
 }

@@ -18,7 +18,6 @@ pub mod world;
 use std::io::Write;
 
 pub use account::Account;
-pub use emulator::Emulator;
 pub use function::{Function, FunctionError};
 pub use proxy::{Call, Fault, Proxy, When};
 pub use scenes::{KINDS, Kind, Scene};

@@ -133,13 +133,13 @@ impl Remediation for CredentialsCompromised {
 
     fn listen(&self, signal: &Signal) -> Vec<Heard<Target>> {
         let Fact::Finding(finding) = &signal.fact else { return Vec::new() };
-        let advice = findings::advice(finding);
-        if !advice.responses.iter().any(|response| response.remediation() == Some(NAME)) {
-            // Such as what the owner's own detection rule found, whose type may be like those that are heard.
-            let reason =
-                format!("no credentials are taken out of use ({}): {}", clean(&finding.kind, 120), advice.reason);
+        if !findings::concerns(NAME, finding) {
+            return Vec::new();
+        }
+        if let Some(reason) = findings::found_by_owner(finding) {
             return vec![Heard::Harmless { resource: account(signal), reason }];
         }
+        let advice = findings::advice(finding);
         let mut all: Vec<(Resource, Target)> = Vec::new();
         for (resource, credential, key) in credentials(signal, finding) {
             // Several sessions of one role are one affair.

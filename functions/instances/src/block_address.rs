@@ -153,9 +153,12 @@ impl Remediation for BlockAddress {
         let hear = |(involved, is_meant): (&Involved, bool)| -> Vec<Heard<Target>> {
             let instance = &involved.resource.id;
             if !is_meant {
-                let reason = format!(
-                    "nobody is blocked: the finding ({kind}) tells of nobody who called on {instance} and whose address can't be forged"
-                );
+                let nobody = || {
+                    format!(
+                        "nobody is blocked: the finding ({kind}) tells of nobody who called on {instance} and whose address can't be forged"
+                    )
+                };
+                let reason = findings::found_by_owner(finding).unwrap_or_else(nobody);
                 return vec![Heard::Harmless { resource: involved.resource.clone(), reason }];
             }
             let about = |address: &IpAddr| {

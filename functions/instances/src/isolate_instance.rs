@@ -167,9 +167,12 @@ impl Remediation for IsolateInstance {
             let (resource, kind) = (involved.resource.clone(), clean(&finding.kind, 120));
             if !is_meant {
                 let id = &resource.id;
-                let reason = format!(
-                    "{id} is left alone: others call on it, and nothing tells that it did something itself ({kind})"
-                );
+                let called = || {
+                    format!(
+                        "{id} is left alone: others call on it, and nothing tells that it did something itself ({kind})"
+                    )
+                };
+                let reason = findings::found_by_owner(finding).unwrap_or_else(called);
                 return Heard::Harmless { resource, reason };
             }
             let target = Target {

@@ -119,16 +119,35 @@ pub fn resources_for<'a>(remediation: &str, finding: &'a Finding) -> Vec<&'a Inv
     all.filter(|(_, is_meant)| *is_meant).map(|(involved, _)| involved).collect()
 }
 
+/// Whether the table has `remediation` do something about findings of this type. By the type a rule's pattern lets a finding through,
+/// whoever's rule found it: a remediation that is concerned has to answer.
+pub fn concerns(remediation: &str, finding: &Finding) -> bool {
+    responses_of(remediation, finding).next().is_some()
+}
+
 /// The resources of the kind for which the table has `remediation` do something about such findings, and whether it is meant for
-/// each: on an instance that is only called upon nothing hostile is.
+/// each: on an instance that is only called upon nothing hostile is, and what the owner's own rule found is told.
 pub fn candidates_for<'a>(remediation: &str, finding: &'a Finding) -> Vec<(&'a Involved, bool)> {
-    let responses = advice(finding).responses.iter().filter(|response| response.remediation() == Some(remediation));
-    let responses: Vec<&Response> = responses.collect();
+    let responses: Vec<&Response> = responses_of(remediation, finding).collect();
     let judged = |involved: &'a Involved| {
         let is_about = responses.iter().any(|response| response.is_about(involved));
-        is_about.then(|| (involved, responses.iter().any(|response| response.is_for(finding, involved))))
+        let is_meant = || finding.custom_rule.is_none() && responses.iter().any(|one| one.is_for(finding, involved));
+        is_about.then(|| (involved, is_meant()))
     };
     finding.resources.iter().filter_map(judged).collect()
+}
+
+/// Why nothing is done about a finding that the owner's own rule found, if it is one.
+pub fn found_by_owner(finding: &Finding) -> Option<String> {
+    let tells = || format!("nothing is done about it ({}): {}", clean(&finding.kind, 120), advice(finding).reason);
+    finding.custom_rule.as_ref().map(|_| tells())
+}
+
+/// What the table has `remediation` do about findings of such a type.
+fn responses_of(remediation: &str, finding: &Finding) -> impl Iterator<Item = &'static Response> {
+    let row = ROWS.iter().find(|row| row.kinds.contains(&finding.kind.as_str()));
+    let of_row = row.map(|row| row.responses).unwrap_or_default();
+    of_row.iter().filter(move |response| response.remediation() == Some(remediation))
 }
 
 /// Who called, as far as it is worth blocking: never an address that may be forged. [`Proof::Unproven`] ones take a

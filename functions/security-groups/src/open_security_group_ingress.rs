@@ -263,7 +263,8 @@ fn hear_finding(signal: &Signal, finding: &Finding) -> Vec<Heard<Target>> {
     if !candidates.iter().any(|(_, is_meant)| *is_meant) {
         let harmless = |(involved, _): &(&Involved, bool)| {
             let resource = involved.resource.clone();
-            let reason = format!("nothing tells that somebody calls on {} by an open port", resource.id);
+            let nobody = || format!("nothing tells that somebody calls on {} by an open port", resource.id);
+            let reason = findings::found_by_owner(finding).unwrap_or_else(nobody);
             Heard::Harmless { resource, reason }
         };
         return candidates.iter().map(harmless).collect();

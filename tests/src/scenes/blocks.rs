@@ -13,12 +13,15 @@ pub(super) const BLOCKED: Kind = Kind {
     rule: "BlockAddress",
     set: |world, name| Box::pin(run(world, name)),
     change: |world, instance, _| Box::pin(found(world, instance)),
-    words: |world, instance| Box::pin(in_words(world, instance)),
+    words: |world, instance| Box::pin(standing(world, instance)),
     contained: Some(|world, instance| Box::pin(contained(world, instance))),
 };
 
 /// Who guesses.
 pub const HOSTILE: &str = "198.51.100.7";
+
+/// The entry that keeps them out.
+const BLOCK: &str = "in 00001: deny 198.51.100.7/32";
 
 /// Runs an instance. The emulator can't be asked whose an address is: nobody has it.
 pub async fn run(world: &World, name: &str) -> String {
@@ -73,11 +76,19 @@ pub async fn in_words(world: &World, instance: &str) -> Vec<String> {
     words
 }
 
+/// As [`in_words`], but for the tag of a block that stands: it is for people, and no block waits for it.
+async fn standing(world: &World, instance: &str) -> Vec<String> {
+    let mut words = in_words(world, instance).await;
+    if words.contains(&BLOCK.to_owned()) {
+        words.retain(|word| *word != format!("rescind:blocks:{HOSTILE}"));
+    }
+    words
+}
+
 async fn contained(world: &World, instance: &str) -> Vec<String> {
     let mut words = in_words(world, instance).await;
-    words.push(format!("in 00001: deny {HOSTILE}/32"));
+    words.push(BLOCK.to_owned());
     words.sort();
-    words.push(format!("rescind:blocks:{HOSTILE}"));
     words
 }
 

@@ -178,6 +178,11 @@ fn what_a_rule_of_the_owner_found_is_told_whatever_its_type() {
     found.custom_rule = Some("mine".to_owned());
     assert_eq!(advice(&found).reason, "the account's own detection rule `mine` found it");
     assert_eq!(called(&found), []);
+    // By its type a rule lets it through all the same: the remediation answers why it does nothing.
+    assert!(concerns("isolate-instance", &found) && !concerns("block-address", &found));
+    let candidates = candidates_for("isolate-instance", &found);
+    assert!(matches!(candidates.as_slice(), [(_, false)]), "{candidates:?}");
+    assert!(found_by_owner(&found).is_some_and(|why| why.contains("`mine`")));
 }
 
 proptest! {

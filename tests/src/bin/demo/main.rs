@@ -13,7 +13,7 @@ use std::time::Instant;
 use aws_sdk_ec2::types::{IpPermission, IpRange, SecurityGroupRule};
 use rescind::{Outcome, Status};
 use rescind_tests::cloudtrail::{self, Who};
-use rescind_tests::{Emulator, Function, Proxy, World, delivery};
+use rescind_tests::{Function, Proxy, World, delivery, emulator};
 use screen::{Mark, Screen};
 use serde_json::Value;
 
@@ -88,8 +88,6 @@ async fn story() -> Result<(), Problem> {
 struct Stage {
     world: World,
     group: String,
-    // It ends when this is dropped.
-    _emulator: Emulator,
 }
 
 /// What happened in one act.
@@ -113,8 +111,7 @@ impl Stage {
     async fn set(screen: &Screen) -> Self {
         let started = Instant::now();
         screen.progress("Starting moto, an emulator of the AWS APIs, and deploying template.yaml to it");
-        let mut emulator = Emulator::start(1);
-        let account = emulator.take().expect("an emulator has an account");
+        let account = emulator::account();
         screen.done(started);
 
         let started = Instant::now();
@@ -135,7 +132,7 @@ impl Stage {
         ];
         account.authorize(&group, &standing).await;
         screen.done(started);
-        Self { world: World { account, proxy, function, name: "security-groups" }, group, _emulator: emulator }
+        Self { world: World { account, proxy, function, name: "security-groups" }, group }
     }
 
     /// Somebody opens two ports to the world with one call, and Rescind answers.

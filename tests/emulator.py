@@ -1,0 +1,95 @@
+#!/usr/bin/env python3
+"""An AWS emulator (moto's server) with template.yaml deployed to it, as often as it is asked for.
+
+    tests/emulator.py --region us-east-1 --accounts 111111111111 222222222222
+
+The template is deployed once, by deploy.py, over HTTP; what deploy.py prints is the first line here, on one line. Then each
+line that comes in is answered with the port, on the loopback interface, of one more emulator: a fork of this process, so a
+copy of what was deployed, which nobody else sees. A fork takes milliseconds, a deployment seconds. All of them end with this
+process, and it with its standard input.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import sys
+import threading
+import urllib.request
+
+# Before moto is read. The images that moto brings along, with their snapshots and volumes, are hundreds in each account; nobody
+# here asks for them, and each look at snapshots goes through them all.
+os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
+
+import moto.backends
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from werkzeug.serving import BaseWSGIServer, make_server
+
+# It stands beside this file, whose folder Python looks into first.
+import deploy
+
+
+
+def quicken() -> None:
+    """Leaves out what moto does for each request and nobody needs here; its answers stay as they are."""
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    # moto lists its own folder anew each time.
+    modules = list(moto.backends.list_of_moto_modules())
+    moto.backends.list_of_moto_modules = lambda: modules
+
+
+def listen() -> BaseWSGIServer:
+    """The emulator, at a free port."""
+    application = DomainDispatcherApplication(create_backend_app)
+    return make_server("127.0.0.1", 0, application, threaded=True, request_handler=MotoRequestHandler)
+
+
+def deployed(region: str, accounts: list[str]) -> str:
+    """Deploys the template, and says what is there. No thread is left of it: they don't survive a fork."""
+    server = listen()
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    endpoint = f"http://127.0.0.1:{server.port}"
+    deployment = deploy.deploy(endpoint, region, accounts)
+    # From now on IAM is enforced.
+    enforce = urllib.request.Request(f"{endpoint}/moto-api/reset-auth", b"0", {"Content-Type": "text/plain"})
+    urllib.request.urlopen(enforce).close()
+    server.shutdown()
+    thread.join()
+    server.server_close()
+    return json.dumps(deployment)
+
+
+def serve_copy(alive: int) -> None:
+    """Serves what is deployed in a process of its own, until nobody holds the other end of `alive` any more."""
+    server = listen()
+    print(server.port, flush=True)
+
+    def end() -> None:
+        os.read(alive, 1)
+        os._exit(0)
+
+    threading.Thread(target=end, daemon=True).start()
+    server.serve_forever()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--region", default="us-east-1")
+    parser.add_argument("--accounts", nargs="+", required=True, metavar="ID", help="account ids of twelve digits")
+    arguments = parser.parse_args()
+    quicken()
+    print(deployed(arguments.region, arguments.accounts), flush=True)
+    alive, held = os.pipe()
+    for _ in sys.stdin:
+        if os.fork() == 0:
+            os.close(held)
+            sys.stdin.close()
+            serve_copy(alive)
+            return
+
+
+if __name__ == "__main__":
+    main()
