@@ -39,6 +39,19 @@ pub fn is_public(net: &IpNet) -> bool {
     !not_public().any(|private| private.contains(net))
 }
 
+/// What is left of `net` without the ranges of `minus`, as ranges.
+pub fn without(net: IpNet, minus: &[IpNet]) -> Vec<IpNet> {
+    if minus.iter().any(|range| range.contains(&net)) {
+        return Vec::new();
+    }
+    let inside: Vec<IpNet> = minus.iter().filter(|range| net.contains(*range)).copied().collect();
+    match net.subnets(net.prefix_len() + 1) {
+        // Two ranges overlap only where one holds the other, so a half has fewer of them, or shorter ones.
+        Ok(halves) if !inside.is_empty() => halves.flat_map(|half| without(half, &inside)).collect(),
+        _ => vec![net],
+    }
+}
+
 /// How wide a single public source may be before it is the world: the shortest prefix that still may stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Widest {
@@ -203,6 +216,22 @@ mod tests {
         assert!(!all(&["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"]));
         assert!(all(&["2001:db8::/32", "2001:db9::/32"]));
         assert!(all(&["0.0.0.0/0"]) && all(&["::/0"]));
+    }
+
+    #[test]
+    fn what_is_left_of_a_range() {
+        let left = |of: &str, minus: &[&str]| {
+            let minus: Vec<IpNet> = minus.iter().map(|text| net(text)).collect();
+            without(net(of), &minus).iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(left("10.0.0.0/8", &[]), ["10.0.0.0/8"]);
+        assert_eq!(left("10.0.0.0/8", &["0.0.0.0/0"]), Vec::<String>::new());
+        assert_eq!(left("10.0.0.0/8", &["10.0.0.0/9"]), ["10.128.0.0/9"]);
+        assert_eq!(left("10.0.0.0/8", &["10.0.0.0/9", "10.128.0.0/9"]), Vec::<String>::new());
+        assert_eq!(left("10.0.0.0/8", &["11.0.0.0/8", "::/0"]), ["10.0.0.0/8"]);
+        assert_eq!(left("0.0.0.0/0", &["198.51.100.7/32"]).len(), 32);
+        assert_eq!(left("198.51.100.7/32", &["198.51.100.6/32"]), ["198.51.100.7/32"]);
+        assert_eq!(left("::/0", &["::/1"]), ["8000::/1"]);
     }
 
     #[test]

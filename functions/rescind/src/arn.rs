@@ -27,6 +27,11 @@ impl Arn {
         self.text.splitn(6, ':').nth(index).unwrap_or_default()
     }
 
+    /// The partition: `aws`, `aws-cn`, `aws-us-gov`.
+    pub fn partition(&self) -> &str {
+        self.part(1)
+    }
+
     /// The service's name in ARNs: `events`, `config`, `iam`.
     pub fn service(&self) -> &str {
         self.part(2)
@@ -80,8 +85,8 @@ mod tests {
     fn parts_of_a_rule_arn() {
         let arn = Arn::parse("arn:aws:events:eu-central-1:111122223333:rule/bus/name").unwrap();
         assert_eq!(
-            (arn.service(), arn.region(), arn.account(), arn.resource()),
-            ("events", "eu-central-1", "111122223333", "rule/bus/name")
+            (arn.partition(), arn.service(), arn.region(), arn.account(), arn.resource()),
+            ("aws", "events", "eu-central-1", "111122223333", "rule/bus/name")
         );
     }
 

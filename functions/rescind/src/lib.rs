@@ -4,6 +4,7 @@
 //! data and returns data. The shell around it, `rescind-lambda`, does the rest.
 //!
 //! The modules follow the way of one event: [`signal`], [`settings`], [`verdict`], [`plan`], [`guard`], [`outcome`].
+//! Beside them stand what remediations judge with: [`addresses`], [`findings`], [`policy`], [`ports`].
 
 pub mod addresses;
 pub mod arn;
@@ -12,6 +13,8 @@ pub mod guard;
 pub mod journal;
 pub mod outcome;
 pub mod plan;
+pub mod policy;
+pub mod ports;
 pub mod request;
 pub mod settings;
 pub mod signal;

@@ -12,6 +12,13 @@ pub struct Call {
     pub parameters: Value,
 }
 
+impl Call {
+    /// A call of an IAM action with these parameters.
+    pub fn new(action: &str, parameters: Value) -> Self {
+        Self { call: action.to_owned(), parameters }
+    }
+}
+
 /// How far a step has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -87,6 +94,11 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// These steps, one after the other.
+    pub fn of(steps: impl IntoIterator<Item = Step>) -> Self {
+        Self { steps: steps.into_iter().collect(), note: None }
+    }
+
     /// These steps, made side by side.
     pub fn side_by_side(steps: impl IntoIterator<Item = Step>) -> Vec<Step> {
         let beside = |(index, step): (usize, Step)| if index == 0 { step } else { step.beside() };

@@ -86,6 +86,20 @@ impl Signal {
         }
     }
 
+    /// The call, if one of these operations was called: each is `service:Operation`, as in IAM's actions, and without the date that
+    /// Lambda adds to some of its operations (`AddPermission20150331v2`).
+    pub fn called(&self, operations: &[&str]) -> Option<&ApiCall> {
+        let Fact::ApiCall(call) = &self.fact else { return None };
+        let service = call.service.strip_suffix(".amazonaws.com")?;
+        let is_it = |one: &&str| one.split_once(':') == Some((service, call.operation()));
+        operations.iter().any(is_it).then_some(call)
+    }
+
+    /// A resource of the account and the Region in which it happened.
+    pub fn resource(&self, kind: &str, id: impl Into<String>) -> Resource {
+        Resource { kind: kind.to_owned(), id: id.into(), account: self.account.clone(), region: self.region.clone() }
+    }
+
     /// Who did it, where the signal tells. A finding's suspects are among its resources.
     pub fn actor(&self) -> Option<&Actor> {
         match &self.fact {

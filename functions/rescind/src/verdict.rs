@@ -30,6 +30,19 @@ impl Evidence {
     }
 }
 
+/// One offender: what a plan is made of.
+pub trait Offender: Send + Sync {
+    /// What it is, without ids and descriptions: the same for the same change made again, and the piece's name among the facts.
+    fn fingerprint(&self) -> String;
+}
+
+/// Where the piece's name says it all.
+impl Offender for String {
+    fn fingerprint(&self) -> String {
+        self.clone()
+    }
+}
+
 /// What a remediation makes of a signal and the live state. `O` is what it knows about one offender; a plan is made of
 /// offenders.
 #[derive(Debug, Clone, PartialEq, Eq)]

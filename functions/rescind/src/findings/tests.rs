@@ -98,6 +98,29 @@ fn who_only_called_on_an_instance_does_not_get_it_isolated() {
 }
 
 #[test]
+fn who_asks_for_a_hostile_name_acts_though_guardduty_calls_it_the_target() {
+    let asks = |role: &str| json!({"resourceRole": role, "action": {"actionType": "DNS_REQUEST", "dnsRequestAction": {"domain": "x.example"}}});
+    for kind in ["Trojan:EC2/DropPoint!DNS", "Trojan:EC2/DriveBySourceTraffic!DNS", "Backdoor:EC2/C&CActivity.B!DNS"] {
+        for role in ["TARGET", "ACTOR"] {
+            let asked = finding(kind, &instance(), &asks(role));
+            assert_eq!(called(&asked), [("isolate-instance", vec!["i-1"])], "{kind} {role}");
+        }
+    }
+    // Whoever has a name looked up can make it ask for that one.
+    let rebound = finding("UnauthorizedAccess:EC2/MetadataDNSRebind", &instance(), &asks("TARGET"));
+    assert_eq!(called(&rebound), []);
+}
+
+#[test]
+fn an_ipv4_address_written_as_ipv6_is_that_ipv4_address() {
+    let kind = "UnauthorizedAccess:EC2/SSHBruteForce";
+    let mut mapped = connection("TARGET", "INBOUND", "TCP");
+    mapped["action"]["networkConnectionAction"]["remoteIpDetails"] = json!({"ipAddressV6": "::ffff:10.0.0.1"});
+    let finding = finding(kind, &instance(), &mapped);
+    assert_eq!(callers(&finding).map(|(address, _)| address.to_string()).collect::<Vec<_>>(), ["10.0.0.1"]);
+}
+
+#[test]
 fn what_may_be_forged_blocks_nobody() {
     let kind = "UnauthorizedAccess:EC2/MaliciousIPCaller.Custom";
     for protocol in ["UDP", "ICMP", ""] {

@@ -27,6 +27,15 @@ pub struct ApiCall {
 }
 
 impl ApiCall {
+    /// The operation without the date of its API, which Lambda and a few others add: `AddPermission` of
+    /// `AddPermission20150331v2`.
+    pub fn operation(&self) -> &str {
+        let without_version = self.name.rsplit_once('v').filter(|(_, version)| is_number(version));
+        let dated = without_version.map_or(self.name.as_str(), |(dated, _)| dated);
+        let start = dated.trim_end_matches(|c: char| c.is_ascii_digit());
+        if dated.len() == start.len() + 8 { start } else { &self.name }
+    }
+
     /// The request without the wrapper that newer EC2 actions put around it (`ModifySecurityGroupRulesRequest`).
     pub fn request(&self) -> &Value {
         self.request.get(format!("{}Request", self.name)).unwrap_or(&self.request)
@@ -54,6 +63,10 @@ impl ApiCall {
         (answered_false("_return") || answered_false("return"))
             .then(|| "the call was answered with `false` and changed nothing".to_owned())
     }
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Who made a change.

@@ -30,6 +30,12 @@ pub(super) fn read(kind: &str, service: &Value) -> Vec<Contact> {
             contacts.extend(each_address(call, Some(Direction::Inbound), proof));
         }
     }
+    // Whoever asks for a name began, and the finding may call it the target all the same: of a drop point, of a drive-by. Only a
+    // rebinding attack is about being made to ask.
+    if field(action, "dnsRequestAction").is_some() && !kind.ends_with("/MetadataDNSRebind") {
+        let (direction, proof) = (Some(Direction::Outbound), Proof::Forgeable);
+        contacts.push(Contact { address: None, local_port: None, protocol: None, direction, proof });
+    }
     let sequence = field(service, "detection").and_then(|detection| field(detection, "sequence"));
     let endpoints = items(sequence.and_then(|sequence| field(sequence, "endpoints")));
     contacts.extend(endpoints.into_iter().filter_map(of_endpoint));
@@ -81,5 +87,7 @@ fn each_address(action: &Value, direction: Option<Direction>, proof: Proof) -> V
 }
 
 fn address(value: &Value, name: &str) -> Option<IpAddr> {
-    text(value, name)?.trim().parse().ok().filter(|address: &IpAddr| !address.is_unspecified())
+    // An IPv4 address written as IPv6 one (`::ffff:198.51.100.7`) is that IPv4 address.
+    let address = text(value, name)?.trim().parse::<IpAddr>().ok()?.to_canonical();
+    (!address.is_unspecified()).then_some(address)
 }
