@@ -12,7 +12,7 @@ PYTHON ?= $(firstword $(foreach python,python3.11 python3,$(if $(shell $(python)
 VENV := .venv
 STAMP := $(VENV)/.installed
 TARGET := $(or $(CARGO_TARGET_DIR),target)
-FUNCTIONS := security-groups instances identity console
+FUNCTIONS := security-groups network sharing identity detection instances console
 # Of the packages that `build` makes: arm64 or x86_64. `sam build` goes by the template's parameter instead.
 ARCHITECTURE ?= $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
 
@@ -35,10 +35,10 @@ FUZZ_OPTIONS := --fuzz-dir tests/fuzz --target-dir $(FUZZ) --sanitizer none
 # The stack whose dead letters `redrive` puts back.
 STACK ?= rescind
 
-.PHONY: help setup demo test fuzz lint build watch redrive clean
+.PHONY: help setup demo test fuzz lint build watch new-remediation manual redrive clean
 
 help: ## Show this list
-	@sed -n 's/^\([a-z]*\):.* ## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.* ## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
 setup: $(STAMP) ## Install the tools into .venv
 
@@ -58,7 +58,7 @@ lint: export AWS_DEFAULT_REGION ?= us-east-1
 lint: setup ## Format and templates: the quick checks
 	cargo fmt --all --check
 	cargo fmt --manifest-path tests/fuzz/Cargo.toml --check
-	cfn-lint template.yaml
+	cfn-lint template.yaml infra/*.yaml
 	sam validate --lint
 
 test: lint ## All checks and tests
@@ -96,6 +96,12 @@ build: setup ## Package the functions for Lambda, as target/lambda/*/bootstrap.z
 
 watch: setup ## Run the functions for `cargo lambda invoke`
 	cargo lambda watch
+
+new-remediation: setup ## Write the files of a new one: NAME=bad-state FUNCTION=network
+	@$(VENV)/bin/python tests/new_remediation.py --name "$(NAME)" --function "$(FUNCTION)"
+
+manual: setup ## Write functions/MANUAL.md from the remediations' files
+	RESCIND_WRITE_MANUAL=1 cargo test --workspace --quiet --test house the_manual
 
 redrive: setup ## Put back the dead letters of STACK (rescind); DRY_RUN=1 only shows them
 	@$(VENV)/bin/python infra/redrive.py --stack $(STACK) $(if $(DRY_RUN),--dry-run)

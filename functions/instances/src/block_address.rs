@@ -32,9 +32,9 @@ use std::net::IpAddr;
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use ipnet::IpNet;
-use rescind::settings::{SettingsError, TagKey, Tags};
+use rescind::settings::{OwnSettings, SettingsError, TagKey, Tags};
 use rescind::signal::{Fact, Involved, Resource, Signal};
-use rescind::verdict::{Assessment, Evidence};
+use rescind::verdict::{Assessment, Evidence, Offender};
 use rescind::{Call, Outcome, Plan, Step, addresses, findings, journal, text};
 use rescind_lambda::{CallError, Heard, Operation, Remediation, Scope, Subject};
 
@@ -66,8 +66,6 @@ const RULE_NUMBERS: TagKey = TagKey {
     value: "the numbers of network ACL entries that are kept for blocks: `first-last`",
     default: "`1-49`",
 };
-const TAGS: &[TagKey] = &[BLOCK_FOR, NEVER_BLOCK, RULE_NUMBERS];
-
 const OPERATIONS: &[Operation] = &[
     Operation::reads(instance::action::DESCRIBE),
     Operation::reads(reading::DESCRIBE_ACLS),
@@ -124,22 +122,15 @@ pub struct LetIn {
 }
 
 impl Remediation for BlockAddress {
+    const NAME: &'static str = NAME;
+    const CALLS: &'static [&'static str] = &[];
+    const OPERATIONS: &'static [Operation] = OPERATIONS;
+    const INTERRUPTS_SERVICE: bool = true;
+
     type Target = Target;
     type State = State;
     type Settings = Wanted;
     type Offender = LetIn;
-
-    fn name(&self) -> &'static str {
-        NAME
-    }
-
-    fn tags(&self) -> &'static [TagKey] {
-        TAGS
-    }
-
-    fn operations(&self) -> &'static [Operation] {
-        OPERATIONS
-    }
 
     /// Who attacks an instance gets, together with all others who do, one finding, which tells of the latest of them in each of its updates. So each
     /// address and each update is a resource of its own here: what stands already is safe, and whoever is new, or comes again after
@@ -184,26 +175,6 @@ impl Remediation for BlockAddress {
         id.rsplit_once('/').map_or(id, |(instance_and_address, _)| instance_and_address)
     }
 
-    fn interrupts_service(&self) -> bool {
-        true
-    }
-
-    fn settings(&self, tags: &Tags) -> Result<Wanted, SettingsError> {
-        let block_for = match tags.one(BLOCK_FOR.key) {
-            None => TimeDelta::hours(24),
-            Some(text) => journal::duration(text)
-                .filter(|time| (SHORTEST..=LONGEST).contains(time))
-                .ok_or_else(|| SettingsError::value(BLOCK_FOR.key, text, "a time from `15m` to `365d`"))?,
-        };
-        let never = tags.parsed_list(NEVER_BLOCK.key, "ranges such as `192.0.2.0/24`", addresses::parse)?;
-        let numbers = match tags.one(RULE_NUMBERS.key) {
-            None => (1, 49),
-            Some(text) => numbers(text)
-                .ok_or_else(|| SettingsError::value(RULE_NUMBERS.key, text, "`first-last`, from 1 to 32766"))?,
-        };
-        Ok(Wanted { block_for, never: never.unwrap_or_default(), numbers })
-    }
-
     fn state_of_event(&self, _: &Resource, _: &Target, _: Option<&State>) -> Option<State> {
         // No finding tells of network ACLs.
         None
@@ -211,10 +182,6 @@ impl Remediation for BlockAddress {
 
     async fn read(&self, scope: &Scope, resource: &Resource, target: &Target) -> Result<State, CallError> {
         State::read(scope, resource, &target.instance, target.caller).await
-    }
-
-    fn fingerprint(&self, offender: &LetIn) -> String {
-        format!("{} in {}", offender.address, offender.acl)
     }
 
     fn assess(&self, subject: &Subject<'_, Self>) -> Assessment<LetIn> {
@@ -291,6 +258,32 @@ impl Remediation for BlockAddress {
 
     async fn make(&self, scope: &Scope, call: &Call) -> Result<(), CallError> {
         calls::make(scope, call).await
+    }
+}
+
+impl Offender for LetIn {
+    fn fingerprint(&self) -> String {
+        format!("{} in {}", self.address, self.acl)
+    }
+}
+
+impl OwnSettings for Wanted {
+    const TAGS: &'static [TagKey] = &[BLOCK_FOR, NEVER_BLOCK, RULE_NUMBERS];
+
+    fn of_tags(tags: &Tags) -> Result<Self, SettingsError> {
+        let block_for = match tags.one(BLOCK_FOR.key) {
+            None => TimeDelta::hours(24),
+            Some(text) => journal::duration(text)
+                .filter(|time| (SHORTEST..=LONGEST).contains(time))
+                .ok_or_else(|| SettingsError::value(BLOCK_FOR.key, text, "a time from `15m` to `365d`"))?,
+        };
+        let never = tags.parsed_list(NEVER_BLOCK.key, "ranges such as `192.0.2.0/24`", addresses::parse)?;
+        let numbers = match tags.one(RULE_NUMBERS.key) {
+            None => (1, 49),
+            Some(text) => numbers(text)
+                .ok_or_else(|| SettingsError::value(RULE_NUMBERS.key, text, "`first-last`, from 1 to 32766"))?,
+        };
+        Ok(Self { block_for, never: never.unwrap_or_default(), numbers })
     }
 }
 

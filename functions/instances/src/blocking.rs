@@ -9,7 +9,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use ipnet::IpNet;
 use rescind::signal::{field, items, number, text};
 use rescind::{Call, addresses};
-use rescind_lambda::{CallError, CallFailure, Scope};
+use rescind_lambda::{CallError, CallFailure, Scope, unless_gone};
 use serde_json::{Value, json};
 
 use crate::network_acl::{Entry, State, action as reading};
@@ -150,7 +150,8 @@ pub async fn make(scope: &Scope, call: &Call) -> Result<(), CallError> {
         action::DELETE_TAGS => {
             let request = client.delete_tags().set_resources(Some(resources(named)));
             let answer = request.set_tags(Some(tags(named))).send().await;
-            answer.map(drop).map_err(|error| CallError::from_sdk(action::DELETE_TAGS, &error))
+            // With the whole ACL, its tags are gone, too.
+            unless_gone(CallError::or(action::DELETE_TAGS, answer)).map(drop)
         }
         _ => schedule::make(scope, call).await,
     }

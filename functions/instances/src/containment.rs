@@ -13,7 +13,7 @@ use rescind::signal::{field, items, text};
 use rescind_lambda::{CallError, CallFailure, Scope};
 use serde_json::{Value, json};
 
-use crate::instance::{Group, ISOLATED, Interface, OUTCOME_TAG, Rules, State, UNTRACKED, client, find_group};
+use crate::instance::{Group, ISOLATED, Interface, OUTCOME_TAG, Rules, State, UNTRACKED, client, find_group, is_open};
 
 /// The IAM actions of these calls.
 pub mod action {
@@ -54,9 +54,9 @@ pub fn create_group(name: &str, vpc: &str) -> Call {
     call(action::CREATE_GROUP, json!({"GroupName": name, "Description": name, "VpcId": vpc}))
 }
 
-/// Takes away what the new isolating group lets out.
-pub fn close_isolated(group: &str) -> Call {
-    call(action::REVOKE_EGRESS, json!({"GroupId": group, "IpPermissions": [world("v4")]}))
+/// Takes away what the new isolating group lets out: where the VPC has IPv6 addresses, a new group has a rule for these, too.
+pub fn close_isolated(group: &str) -> [Call; 2] {
+    ["v4", "v6"].map(|family| call(action::REVOKE_EGRESS, json!({"GroupId": group, "IpPermissions": [world(family)]})))
 }
 
 /// Lets everything in and out by the other group, so that its connections are not tracked.
@@ -145,7 +145,8 @@ pub fn applied(state: &State, call: &Call) -> State {
             after.untracked = made(UNTRACKED, vpc);
         }
         action::REVOKE_EGRESS if is_of(ISOLATED, &state.isolated) => {
-            if let Some(group) = after.isolated.as_mut().filter(|group| group.rules == Rules::AsMade) {
+            let is_made = |group: &&mut Group| matches!(group.rules, Rules::AsMade | Rules::HalfClosed);
+            if let Some(group) = after.isolated.as_mut().filter(is_made) {
                 group.rules = Rules::Nothing;
             }
         }
@@ -253,9 +254,14 @@ pub async fn make(scope: &Scope, call: &Call) -> Result<(), CallError> {
 async fn change_rules(client: &Client, call: &Call) -> Result<(), CallError> {
     let named = &call.parameters;
     let group = resolve(client, need(named, "groupId")?).await?;
+    let is_opening = [action::AUTHORIZE_INGRESS, action::AUTHORIZE_EGRESS].contains(&call.call.as_str());
+    if is_opening && is_open(client, &group).await? {
+        return Ok(());
+    }
     let is_as_asked = |error: &CallError| matches!(error.failure, CallFailure::Exists | CallFailure::Gone);
     let all = permissions(named);
     match change_at_once(client, call, &group, all.clone()).await {
+        Err(error) if is_as_asked(&error) && all.len() == 1 => return Ok(()),
         Err(error) if is_as_asked(&error) => {}
         answer => return answer,
     }

@@ -27,11 +27,12 @@
 
 use aws_sdk_ec2::types::{HttpTokensState, InstanceMetadataEndpointState};
 use rescind::journal::Facts;
-use rescind::settings::{SettingsError, TagKey, Tags};
 use rescind::signal::{ApiCall, Fact, Resource, Signal, field, items, text};
-use rescind::verdict::{Assessment, Evidence};
+use rescind::verdict::{Assessment, Evidence, Offender};
 use rescind::{Call, Plan, Step};
-use rescind_lambda::{CONFIG_RULE_SETTINGS, CallError, Heard, Operation, Remediation, ResourceState, Scope, Subject};
+use rescind_lambda::{
+    CONFIG_RULE_SETTINGS, CallError, Heard, Operation, Remediation, ResourceState, Scope, Subject, parameter,
+};
 use serde_json::{Value, json};
 
 use crate::instance;
@@ -75,29 +76,21 @@ pub struct State {
 pub struct TokensOptional;
 
 impl Remediation for Imdsv1Allowed {
+    const NAME: &'static str = "imdsv1-allowed";
+    const CALLS: &'static [&'static str] = &["ec2:ModifyInstanceMetadataOptions", "ec2:RunInstances"];
+    const OPERATIONS: &'static [Operation] = OPERATIONS;
+
     type Target = Target;
     type State = State;
     type Settings = ();
     type Offender = TokensOptional;
 
-    fn name(&self) -> &'static str {
-        "imdsv1-allowed"
-    }
-
-    fn tags(&self) -> &'static [TagKey] {
-        &[]
-    }
-
-    fn operations(&self) -> &'static [Operation] {
-        OPERATIONS
-    }
-
     fn listen(&self, signal: &Signal) -> Vec<Heard<Target>> {
         match &signal.fact {
-            Fact::ApiCall(call) if call.service == "ec2.amazonaws.com" => match call.name.as_str() {
-                "ModifyInstanceMetadataOptions" => vec![hear_modified(signal, call)],
-                "RunInstances" => hear_started(signal, call),
-                _ => Vec::new(),
+            Fact::ApiCall(_) => match signal.called(Self::CALLS) {
+                Some(call) if call.name == "RunInstances" => hear_started(signal, call),
+                Some(call) => vec![hear_modified(signal, call)],
+                None => Vec::new(),
             },
             Fact::ComplianceChange(change)
                 if change.resource.kind == instance::KIND
@@ -108,10 +101,6 @@ impl Remediation for Imdsv1Allowed {
             }
             _ => Vec::new(),
         }
-    }
-
-    fn settings(&self, _: &Tags) -> Result<(), SettingsError> {
-        Ok(())
     }
 
     fn state_of_event(&self, resource: &Resource, target: &Target, live: Option<&State>) -> Option<State> {
@@ -131,10 +120,6 @@ impl Remediation for Imdsv1Allowed {
         let endpoint = endpoint.unwrap_or(&InstanceMetadataEndpointState::Enabled);
         let options = Options { tokens: tokens.as_str().to_owned(), endpoint: endpoint.as_str().to_owned() };
         Ok(State { instance: Some((resource.id.clone(), options)), tags: instance::tags(&instance) })
-    }
-
-    fn fingerprint(&self, _: &TokensOptional) -> String {
-        "HttpTokens".to_owned()
     }
 
     fn assess(&self, subject: &Subject<'_, Self>) -> Assessment<TokensOptional> {
@@ -171,12 +156,16 @@ impl Remediation for Imdsv1Allowed {
     }
 
     async fn make(&self, scope: &Scope, call: &Call) -> Result<(), CallError> {
-        let lacks = |name: &str| CallError::malformed(MODIFY, format!("the parameter `{name}` is missing"));
-        let instance = text(&call.parameters, "instanceId").ok_or_else(|| lacks("InstanceId"))?;
-        let tokens = text(&call.parameters, "httpTokens").ok_or_else(|| lacks("HttpTokens"))?;
-        let request = instance::client(scope).modify_instance_metadata_options().instance_id(instance);
-        let answer = request.http_tokens(HttpTokensState::from(tokens)).send().await;
-        answer.map(drop).map_err(|error| CallError::from_sdk(MODIFY, &error))
+        let client = instance::client(scope);
+        let request = client.modify_instance_metadata_options().instance_id(parameter(call, "instanceId")?);
+        let tokens = HttpTokensState::from(parameter(call, "httpTokens")?);
+        CallError::or(MODIFY, request.http_tokens(tokens).send().await).map(drop)
+    }
+}
+
+impl Offender for TokensOptional {
+    fn fingerprint(&self) -> String {
+        "HttpTokens".to_owned()
     }
 }
 
@@ -225,11 +214,11 @@ fn hear_modified(signal: &Signal, call: &ApiCall) -> Heard<Target> {
     let request = call.request();
     let Some(id) = text(request, "instanceId") else {
         return Heard::Unreadable {
-            resource: instance::resource(signal, "unknown"),
+            resource: signal.resource(instance::KIND, "unknown"),
             reason: "the record does not tell whose metadata options were changed".to_owned(),
         };
     };
-    let resource = instance::resource(signal, id);
+    let resource = signal.resource(instance::KIND, id);
     let weakens = text(request, "httpTokens").is_some_and(|tokens| tokens != "required")
         || text(request, "httpEndpoint").is_some_and(|endpoint| endpoint != "disabled");
     if !weakens {
@@ -249,16 +238,19 @@ fn hear_started(signal: &Signal, call: &ApiCall) -> Vec<Heard<Target>> {
     let Some((first, _)) = started.first() else {
         let reason =
             "the record does not tell which instances were started; CloudTrail leaves out responses above 100 KB";
-        return vec![Heard::Unreadable { resource: instance::resource(signal, "unknown"), reason: reason.to_owned() }];
+        return vec![Heard::Unreadable {
+            resource: signal.resource(instance::KIND, "unknown"),
+            reason: reason.to_owned(),
+        }];
     };
     let is_safe = |told: &Option<Options>| told.as_ref().is_some_and(|options| !options.allow_imdsv1());
     if started.iter().all(|(_, told)| is_safe(told)) {
         let names = rescind::text::few(started.iter().map(|(id, _)| id.clone()).collect());
         let reason = format!("the metadata service answers no request without a session token: {names}");
-        return vec![Heard::Harmless { resource: instance::resource(signal, first), reason }];
+        return vec![Heard::Harmless { resource: signal.resource(instance::KIND, first), reason }];
     }
     let hear = |(id, told): (String, Option<Options>)| Heard::About {
-        resource: instance::resource(signal, &id),
+        resource: signal.resource(instance::KIND, &id),
         target: Target { told },
     };
     started.into_iter().filter(|(_, told)| !is_safe(told)).map(hear).collect()

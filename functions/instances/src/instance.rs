@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use aws_sdk_ec2::Client;
-use aws_sdk_ec2::types::{Filter, InstanceAttributeName, IpPermission};
+use aws_sdk_ec2::types::{Filter, InstanceAttributeName, InstanceNetworkInterface, IpPermission};
 use rescind::Call;
 use rescind::journal::Facts;
-use rescind::signal::{Resource, Signal};
+use rescind::signal::Resource;
 use rescind_lambda::{CallError, CallFailure, ResourceState, Scope};
 
 use crate::containment;
@@ -79,6 +79,8 @@ pub struct Instance {
     pub is_protected: bool,
     /// A Spot Instance can't be protected.
     pub is_spot: bool,
+    /// Ways to the network that the groups of its VPC don't cut off: for people.
+    pub uncut: Vec<String>,
 }
 
 /// A network interface.
@@ -106,6 +108,8 @@ pub enum Rules {
     Nothing,
     /// Everything out, as a new group does.
     AsMade,
+    /// Everything out by IPv6, as a new group does that is not closed altogether.
+    HalfClosed,
     /// Everything in and out.
     Everything,
     /// Everything in, or a part of it: as between two calls of ours.
@@ -191,22 +195,25 @@ pub(crate) fn tags(instance: &aws_sdk_ec2::types::Instance) -> Vec<(String, Stri
     instance.tags().iter().filter_map(pair).collect()
 }
 
-/// The instance of this id, where the signal comes from.
-pub(crate) fn resource(signal: &Signal, id: &str) -> Resource {
-    Resource {
-        kind: KIND.to_owned(),
-        id: id.to_owned(),
-        account: signal.account.clone(),
-        region: signal.region.clone(),
-    }
-}
-
 async fn read_instance(client: &Client, id: &str) -> Result<Option<Instance>, CallError> {
     let Some(instance) = describe(client, id).await? else { return Ok(None) };
-    let interfaces = instance.network_interfaces().iter().filter_map(|interface| {
+    // It may have interfaces in other VPCs, whose groups are others.
+    let is_elsewhere = |interface: &&InstanceNetworkInterface| {
+        interface.vpc_id().zip(instance.vpc_id()).is_some_and(|(of, own)| of != own)
+    };
+    let all = || instance.network_interfaces().iter();
+    let interfaces = all().filter(|interface| !is_elsewhere(interface)).filter_map(|interface| {
         let groups = interface.groups().iter().filter_map(|group| group.group_id().map(str::to_owned)).collect();
         Some(Interface { id: interface.network_interface_id()?.to_owned(), groups })
     });
+    let named = |interface: &InstanceNetworkInterface| interface.network_interface_id().unwrap_or_default().to_owned();
+    let elsewhere = all().filter(is_elsewhere);
+    let elsewhere = elsewhere.map(|one| {
+        format!("its interface {} is in {}, and is not cut off", named(one), one.vpc_id().unwrap_or_default())
+    });
+    let trunks = all().filter(|interface| interface.interface_type() == Some("trunk"));
+    let trunks = trunks.map(|one| format!("branches of its trunk interface {} are not cut off", named(one)));
+    let uncut = elsewhere.chain(trunks).collect();
     let profile = instance.iam_instance_profile().and_then(|profile| profile.arn());
     let launched = instance.launch_time().map_or_else(String::new, ToString::to_string);
     let description = format!(
@@ -227,6 +234,7 @@ async fn read_instance(client: &Client, id: &str) -> Result<Option<Instance>, Ca
         interfaces: interfaces.collect(),
         is_protected: false,
         is_spot: instance.instance_lifecycle().is_some_and(|lifecycle| lifecycle.as_str() == "spot"),
+        uncut,
     }))
 }
 
@@ -264,6 +272,14 @@ async fn read_groups(client: &Client) -> Result<Vec<(String, String, Group)>, Ca
 pub(crate) async fn find_group(client: &Client, name: &str, vpc: &str) -> Result<Option<Group>, CallError> {
     let groups = read_groups(client).await?;
     Ok(groups.into_iter().find(|(one, of, _)| one == name && of == vpc).map(|(_, _, group)| group))
+}
+
+/// Whether a group lets everything in and out at this moment.
+pub(crate) async fn is_open(client: &Client, group: &str) -> Result<bool, CallError> {
+    let answer = client.describe_security_groups().group_ids(group).send().await;
+    let answer = answer.map_err(|error| CallError::from_sdk(action::DESCRIBE_GROUPS, &error))?;
+    let mut all = answer.security_groups().iter();
+    Ok(all.any(|group| Rules::of(group.ip_permissions(), group.ip_permissions_egress()) == Rules::Everything))
 }
 
 async fn read_snapshots(client: &Client, outcome: &str) -> bool {
@@ -313,7 +329,9 @@ impl Rules {
         let is_all = |permissions: &[IpPermission]| is_world(permissions) && has_v4(permissions) && has_v6(permissions);
         match (ingress, egress) {
             ([], []) => Self::Nothing,
+            // Of IPv6, too, where the VPC has it.
             ([], _) if is_world(egress) && has_v4(egress) => Self::AsMade,
+            ([], _) if is_world(egress) => Self::HalfClosed,
             ([], _) => Self::Others,
             _ if is_all(ingress) && is_all(egress) => Self::Everything,
             _ if is_world(ingress) && is_world(egress) => Self::HalfOpen,
@@ -348,5 +366,26 @@ impl ResourceState for State {
 
     fn after(&self, call: &Call) -> Self {
         containment::applied(self, call)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_ec2::types::{IpRange, Ipv6Range};
+
+    use super::*;
+
+    #[test]
+    fn a_new_group_lets_everything_out_by_ipv6_too_where_its_vpc_has_it() {
+        let world = IpPermission::builder().ip_protocol("-1");
+        let v4 = world.clone().ip_ranges(IpRange::builder().cidr_ip("0.0.0.0/0").build()).build();
+        let v6 = world.ipv6_ranges(Ipv6Range::builder().cidr_ipv6("::/0").build()).build();
+        for made in [vec![v4.clone(), v6.clone()], vec![v4.clone()]] {
+            assert_eq!(Rules::of(&[], &made), Rules::AsMade, "{made:?}");
+        }
+        assert_eq!(Rules::of(&[], &[v6]), Rules::HalfClosed);
+        let inside = IpPermission::builder().ip_protocol("-1");
+        let inside = inside.ip_ranges(IpRange::builder().cidr_ip("10.0.0.0/8").build()).build();
+        assert_eq!(Rules::of(&[], &[v4, inside]), Rules::Others);
     }
 }

@@ -12,16 +12,16 @@
 //!
 //! ## Example
 //! `Backdoor:EC2/C&CActivity.B` with severity 8.0: the two network interfaces of the instance are cut off after three
-//! round trips, and connections in flight after five.
+//! round trips, and connections in flight after six.
 //!
 //! ## Safety
 //! Interrupts all that the instance does, so `rescind:blast-limit` holds. It can be undone: the interfaces get back their
 //! groups, the instance its tags and its protection as it was; the snapshots stay, and so do the two groups. Earlier state:
 //! live. Connections that are tracked outlive a swap of groups. So, once isolated, an interface gets a group that lets
-//! everything through, whose connections are not tracked, and at once the isolating one again, which ends them: for a moment
+//! everything through, whose connections are not tracked, and then the isolating one again, which ends them: for a moment
 //! it can be reached. `rescind:connections` = `leave` leaves these steps out. At rest that group lets nothing through. What is always tracked
 //! (ICMP; connections by way of load balancers, NAT gateways and interface endpoints) goes on until it ends, and security
-//! groups don't filter DNS by the VPC's resolver. An Auto Scaling group may terminate the instance when it fails its health
+//! groups don't filter DNS by the VPC's resolver. Interfaces in other VPCs and branches of a trunk interface are not cut off, and are told. An Auto Scaling group may terminate the instance when it fails its health
 //! checks, whatever protects it. `rescind:detach` = `auto-scaling-group` takes it out, if it is in service there, and the group starts another one in
 //! its place. `rescind:detach` = `target-groups` takes it out of the target groups of its VPC in which it is registered as an instance, if
 //! the VPC has no more than 50. Only then are they read, which takes one or two round trips more before the cut; what can't be read hinders no
@@ -40,10 +40,10 @@
 //! group*. AWS Security Incident Response guide: *Containment*.
 
 use rescind::findings;
-use rescind::settings::{SEVERITY, SettingsError, TagKey, Tags};
+use rescind::settings::{OwnSettings, SEVERITY, SettingsError, TagKey, Tags};
 use rescind::signal::{Fact, Involved, Resource, Severity, Signal, field, items, text};
 use rescind::text::{clean, few};
-use rescind::verdict::{Assessment, Evidence};
+use rescind::verdict::{Assessment, Evidence, Offender};
 use rescind::{Call, Outcome, Plan, Step};
 use rescind_lambda::{CallError, Further, Heard, Operation, Remediation, Scope, Subject};
 
@@ -69,8 +69,6 @@ const DETACH: TagKey = TagKey {
     value: "`auto-scaling-group`, `target-groups`: what the instance is taken out of, besides",
     default: "neither",
 };
-const TAGS: &[TagKey] = &[SEVERITY, CONNECTIONS, DETACH];
-
 /// An instance may have 50 tags; ours would not fit beside more than these.
 const MOST_TAGS: usize = 40;
 
@@ -144,22 +142,15 @@ pub enum Part {
 }
 
 impl Remediation for IsolateInstance {
+    const NAME: &'static str = NAME;
+    const CALLS: &'static [&'static str] = &[];
+    const OPERATIONS: &'static [Operation] = OPERATIONS;
+    const INTERRUPTS_SERVICE: bool = true;
+
     type Target = Target;
     type State = State;
     type Settings = Wanted;
     type Offender = Part;
-
-    fn name(&self) -> &'static str {
-        NAME
-    }
-
-    fn tags(&self) -> &'static [TagKey] {
-        TAGS
-    }
-
-    fn operations(&self) -> &'static [Operation] {
-        OPERATIONS
-    }
 
     fn listen(&self, signal: &Signal) -> Vec<Heard<Target>> {
         let Fact::Finding(finding) = &signal.fact else { return Vec::new() };
@@ -185,25 +176,6 @@ impl Remediation for IsolateInstance {
             Heard::About { resource, target }
         };
         findings::candidates_for(NAME, finding).into_iter().map(hear).collect()
-    }
-
-    fn interrupts_service(&self) -> bool {
-        true
-    }
-
-    fn settings(&self, tags: &Tags) -> Result<Wanted, SettingsError> {
-        let severity = tags.severity()?;
-        let cuts_connections = match tags.one(CONNECTIONS.key) {
-            None | Some("cut") => true,
-            Some("leave") => false,
-            Some(other) => return Err(SettingsError::value(CONNECTIONS.key, other, "`cut` or `leave`")),
-        };
-        let out_of = |word: &str| ["auto-scaling-group", "target-groups"].into_iter().find(|known| *known == word);
-        let expected = "`auto-scaling-group`, `target-groups`";
-        let detach = tags.parsed_list(DETACH.key, expected, out_of)?.unwrap_or_default();
-        let (detaches_group, detaches_targets) =
-            (detach.contains(&"auto-scaling-group"), detach.contains(&"target-groups"));
-        Ok(Wanted { severity, cuts_connections, detaches_group, detaches_targets })
     }
 
     fn state_of_event(&self, _: &Resource, target: &Target, live: Option<&State>) -> Option<State> {
@@ -235,18 +207,6 @@ impl Remediation for IsolateInstance {
         Ok(State { ties, ..state })
     }
 
-    fn fingerprint(&self, part: &Part) -> String {
-        match part {
-            Part::Reachable(interface) => format!("network interface {}", interface.id),
-            Part::Unmarked => "marks".to_owned(),
-            Part::Unprotected => "termination protection".to_owned(),
-            Part::LeftOpen => format!("rules of {UNTRACKED}"),
-            Part::InGroup(_) => GROUP_FACT.to_owned(),
-            Part::InTargetGroup(arn, _) => detachment::target_fact(arn),
-            Part::Unread(what) => (*what).to_owned(),
-        }
-    }
-
     fn assess(&self, subject: &Subject<'_, Self>) -> Assessment<Part> {
         let Subject { resource, target, state, settings, .. } = subject;
         let finding = match target.severity {
@@ -261,9 +221,9 @@ impl Remediation for IsolateInstance {
         let Some(instance) = &state.instance else {
             return Assessment::Harmless { reason: format!("{id} is gone, or about to be ({finding})") };
         };
-        if let Some(group) =
-            state.isolated.as_ref().filter(|group| !matches!(group.rules, Rules::Nothing | Rules::AsMade))
-        {
+        let can_be_used =
+            |group: &instance::Group| matches!(group.rules, Rules::Nothing | Rules::AsMade | Rules::HalfClosed);
+        if let Some(group) = state.isolated.as_ref().filter(|group| !can_be_used(group)) {
             let reason = format!(
                 "{id} is to be isolated ({finding}), and {}, the group for it in {}, lets something through: somebody changed it. Remove its rules",
                 group.id, instance.vpc
@@ -312,8 +272,11 @@ impl Remediation for IsolateInstance {
         let first = snapshots.into_iter().chain(standing.map(|interface| swap(interface, &isolated)));
         if settings.cuts_connections {
             let last = reachable.iter().map(|interface| swap(interface, &isolated));
-            steps.extend(Plan::side_by_side(first.chain(calls::open_untracked(&untracked.id).map(Step::lasting))));
+            let open = || calls::open_untracked(&untracked.id).map(Step::lasting);
+            steps.extend(Plan::side_by_side(first.chain(open())));
             steps.extend(Plan::side_by_side(reachable.iter().map(|interface| swap(interface, &untracked))));
+            // Whoever isolated another instance of the VPC may have closed it meanwhile, and connections would go on.
+            steps.extend(Plan::side_by_side(open()));
             steps.extend(Plan::side_by_side(last.chain(end)));
         } else {
             steps.extend(Plan::side_by_side(first.chain(end)));
@@ -323,6 +286,39 @@ impl Remediation for IsolateInstance {
 
     async fn make(&self, scope: &Scope, call: &Call) -> Result<(), CallError> {
         if detachment::is_own(call) { detachment::make(scope, call).await } else { calls::make(scope, call).await }
+    }
+}
+
+impl OwnSettings for Wanted {
+    const TAGS: &'static [TagKey] = &[SEVERITY, CONNECTIONS, DETACH];
+
+    fn of_tags(tags: &Tags) -> Result<Self, SettingsError> {
+        let severity = tags.severity()?;
+        let cuts_connections = match tags.one(CONNECTIONS.key) {
+            None | Some("cut") => true,
+            Some("leave") => false,
+            Some(other) => return Err(SettingsError::value(CONNECTIONS.key, other, "`cut` or `leave`")),
+        };
+        let out_of = |word: &str| ["auto-scaling-group", "target-groups"].into_iter().find(|known| *known == word);
+        let expected = "`auto-scaling-group`, `target-groups`";
+        let detach = tags.parsed_list(DETACH.key, expected, out_of)?.unwrap_or_default();
+        let (detaches_group, detaches_targets) =
+            (detach.contains(&"auto-scaling-group"), detach.contains(&"target-groups"));
+        Ok(Self { severity, cuts_connections, detaches_group, detaches_targets })
+    }
+}
+
+impl Offender for Part {
+    fn fingerprint(&self) -> String {
+        match self {
+            Self::Reachable(interface) => format!("network interface {}", interface.id),
+            Self::Unmarked => "marks".to_owned(),
+            Self::Unprotected => "termination protection".to_owned(),
+            Self::LeftOpen => format!("rules of {UNTRACKED}"),
+            Self::InGroup(_) => GROUP_FACT.to_owned(),
+            Self::InTargetGroup(arn, _) => detachment::target_fact(arn),
+            Self::Unread(what) => (*what).to_owned(),
+        }
     }
 }
 
@@ -385,7 +381,7 @@ fn parts(state: &State, instance: &Instance, settings: Wanted) -> Vec<Part> {
     if !instance.is_protected && !instance.is_spot {
         parts.push(Part::Unprotected);
     }
-    let is_open = |group: &instance::Group| !matches!(group.rules, Rules::Nothing | Rules::Others);
+    let is_open = |group: &instance::Group| !matches!(group.rules, Rules::Nothing | Rules::HalfClosed | Rules::Others);
     if state.untracked.as_ref().is_some_and(is_open) {
         parts.push(Part::LeftOpen);
     }
@@ -410,7 +406,8 @@ fn limits(ties: &Ties, instance: &Instance) -> String {
     let waiting = ties.group.as_ref().filter(|member| !member.is_in_service).map(|member| {
         format!("; it stays in the Auto Scaling group {}, in which it is not in service", clean(&member.group, 100))
     });
-    unread.chain(too_many).chain(waiting).collect()
+    let uncut = instance.uncut.iter().map(|what| format!("; {}", clean(what, 200)));
+    unread.chain(too_many).chain(waiting).chain(uncut).collect()
 }
 
 /// One of our groups: its id, or what stands for it until it is made.
@@ -431,7 +428,9 @@ fn prepare(state: &State, instance: &Instance, cuts_connections: bool) -> Vec<St
     let untracked = (cuts_connections && state.untracked.is_none()).then(|| make(UNTRACKED));
     let mut steps = Plan::side_by_side(isolated.into_iter().chain(untracked));
     if state.isolated.as_ref().is_none_or(|group| group.rules != Rules::Nothing) {
-        steps.push(Step::lasting(calls::close_isolated(&Named::of(state.isolated.as_ref(), ISOLATED, instance).id)));
+        let [v4, v6] = calls::close_isolated(&Named::of(state.isolated.as_ref(), ISOLATED, instance).id);
+        // Whether it lets nothing through then, is looked at before it is used.
+        steps.extend([Step::lasting(v4), Step::lasting(v6).may_fail().beside()]);
     }
     steps
 }

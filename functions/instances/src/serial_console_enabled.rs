@@ -21,12 +21,10 @@
 //! Amazon EC2 API: `EnableSerialConsoleAccess`, `DisableSerialConsoleAccess`, `GetSerialConsoleAccessStatus`. Amazon EC2 user
 //! guide: *Configure access to the EC2 Serial Console*.
 
-use rescind::journal::Facts;
-use rescind::settings::{SettingsError, TagKey, Tags};
-use rescind::signal::{Fact, Resource, Signal};
+use rescind::signal::{Resource, Signal};
 use rescind::verdict::{Assessment, Evidence};
 use rescind::{Call, Plan, Step};
-use rescind_lambda::{CallError, Heard, Operation, Remediation, ResourceState, Scope, Subject};
+use rescind_lambda::{CallError, Heard, Operation, Remediation, Scope, Standing, Subject, not_ours};
 use serde_json::json;
 
 use crate::instance;
@@ -38,124 +36,67 @@ pub struct SerialConsoleEnabled;
 const STATUS: &str = "ec2:GetSerialConsoleAccessStatus";
 const ENABLE: &str = "ec2:EnableSerialConsoleAccess";
 const DISABLE: &str = "ec2:DisableSerialConsoleAccess";
-const OPERATIONS: &[Operation] = &[
-    Operation::reads(STATUS),
-    Operation::changes(DISABLE),
-    // The inverse.
-    Operation::changes(ENABLE),
-];
 
-/// Whether the account's users may be let onto serial consoles in the Region.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Access {
-    /// `SerialConsoleAccessEnabled`.
-    pub is_enabled: bool,
-}
+/// The one piece: whether the account's users may be let onto serial consoles in the Region.
+const ENABLED: &str = "SerialConsoleAccessEnabled";
 
 impl Remediation for SerialConsoleEnabled {
+    const NAME: &'static str = "serial-console-enabled";
+    const CALLS: &'static [&'static str] = &[ENABLE];
+    const OPERATIONS: &'static [Operation] =
+        &[Operation::reads(STATUS), Operation::changes(DISABLE), Operation::changes(ENABLE)];
+
     type Target = ();
-    type State = Access;
+    type State = Standing;
     type Settings = ();
-    type Offender = Access;
-
-    fn name(&self) -> &'static str {
-        "serial-console-enabled"
-    }
-
-    fn tags(&self) -> &'static [TagKey] {
-        &[]
-    }
-
-    fn operations(&self) -> &'static [Operation] {
-        OPERATIONS
-    }
+    type Offender = String;
 
     fn listen(&self, signal: &Signal) -> Vec<Heard<()>> {
-        let Fact::ApiCall(call) = &signal.fact else { return Vec::new() };
-        if call.service != "ec2.amazonaws.com" || call.name != "EnableSerialConsoleAccess" {
-            return Vec::new();
-        }
-        let resource = Resource {
-            kind: "AWS::::Account".to_owned(),
-            id: signal.account.clone(),
-            account: signal.account.clone(),
-            region: signal.region.clone(),
-        };
-        vec![Heard::About { resource, target: () }]
+        let resource = signal.resource("AWS::::Account", &signal.account);
+        signal.called(Self::CALLS).map(|_| Heard::About { resource, target: () }).into_iter().collect()
     }
 
-    fn settings(&self, _: &Tags) -> Result<(), SettingsError> {
-        Ok(())
+    fn state_of_event(&self, _: &Resource, (): &(), _: Option<&Standing>) -> Option<Standing> {
+        Some(Standing::new(effect).fact(ENABLED, true))
     }
 
-    fn state_of_event(&self, _: &Resource, (): &(), _: Option<&Access>) -> Option<Access> {
-        Some(Access { is_enabled: true })
-    }
-
-    async fn read(&self, scope: &Scope, _: &Resource, (): &()) -> Result<Access, CallError> {
+    async fn read(&self, scope: &Scope, _: &Resource, (): &()) -> Result<Standing, CallError> {
         let answer = instance::client(scope).get_serial_console_access_status().send().await;
-        let answer = answer.map_err(|error| CallError::from_sdk(STATUS, &error))?;
+        let answer = CallError::or(STATUS, answer)?;
         // What is not told is taken for the worse.
-        Ok(Access { is_enabled: answer.serial_console_access_enabled().unwrap_or(true) })
+        Ok(Standing::new(effect).fact(ENABLED, answer.serial_console_access_enabled().unwrap_or(true)))
     }
 
-    fn fingerprint(&self, _: &Access) -> String {
-        "SerialConsoleAccessEnabled".to_owned()
-    }
-
-    fn assess(&self, subject: &Subject<'_, Self>) -> Assessment<Access> {
-        let Subject { resource, state, .. } = subject;
+    fn assess(&self, subject: &Subject<'_, Self>) -> Assessment<String> {
+        let Resource { account, region, .. } = subject.resource;
         let reason = format!(
-            "account {} lets its users onto the serial consoles of its instances in {}, past every security group",
-            resource.account, resource.region
+            "account {account} lets its users onto the serial consoles of its instances in {region}, past every security group"
         );
-        if !state.is_enabled {
+        if subject.state.get(ENABLED) != Some("true") {
             return Assessment::AlreadySafe { reason: format!("{reason}; that is disabled again already") };
         }
-        let evidence = vec![Evidence::new([("SerialConsoleAccessEnabled", "true")])];
-        Assessment::Risky { reason, evidence, offenders: vec![**state] }
+        Assessment::Risky {
+            reason,
+            evidence: vec![Evidence::new([(ENABLED, "true")])],
+            offenders: vec![ENABLED.to_owned()],
+        }
     }
 
-    fn plan(&self, _: &Subject<'_, Self>, offenders: &[Access]) -> Plan {
-        let call = |name: &str| Call { call: name.to_owned(), parameters: json!({}) };
-        let steps = offenders.iter().map(|_| Step::planned(call(DISABLE), call(ENABLE)));
-        Plan { steps: steps.collect(), note: None }
+    fn plan(&self, _: &Subject<'_, Self>, offenders: &[String]) -> Plan {
+        let call = |action| Call::new(action, json!({}));
+        Plan::of(offenders.iter().map(|_| Step::planned(call(DISABLE), call(ENABLE))))
     }
 
     async fn make(&self, scope: &Scope, call: &Call) -> Result<(), CallError> {
         let client = instance::client(scope);
         match call.call.as_str() {
-            DISABLE => {
-                let answer = client.disable_serial_console_access().send().await;
-                answer.map(drop).map_err(|error| CallError::from_sdk(DISABLE, &error))
-            }
-            ENABLE => {
-                let answer = client.enable_serial_console_access().send().await;
-                answer.map(drop).map_err(|error| CallError::from_sdk(ENABLE, &error))
-            }
-            other => Err(CallError::malformed(DISABLE, format!("`{other}` is not a call of this remediation"))),
+            DISABLE => CallError::or(DISABLE, client.disable_serial_console_access().send().await).map(drop),
+            ENABLE => CallError::or(ENABLE, client.enable_serial_console_access().send().await).map(drop),
+            _ => Err(not_ours(call)),
         }
     }
 }
 
-impl ResourceState for Access {
-    fn id(&self) -> Option<&str> {
-        None
-    }
-
-    fn tags(&self) -> &[(String, String)] {
-        &[]
-    }
-
-    fn facts(&self) -> Facts {
-        Facts::from([("SerialConsoleAccessEnabled".to_owned(), self.is_enabled.to_string())])
-    }
-
-    fn after(&self, call: &Call) -> Self {
-        match call.call.as_str() {
-            ENABLE => Self { is_enabled: true },
-            DISABLE => Self { is_enabled: false },
-            _ => *self,
-        }
-    }
+fn effect(call: &Call) -> Vec<(String, Option<String>)> {
+    vec![(ENABLED.to_owned(), Some((call.call == ENABLE).to_string()))]
 }

@@ -19,10 +19,17 @@
 //! changed user data comes back. Earlier state: the baseline, which has the user data as it was read whenever AWS Config
 //! recorded the instance; the last that was read before the event. What stood only between two records of AWS Config is not
 //! known. User data may hold secrets: its value stands in the baseline alone; outcomes, journal, logs and notifications
-//! name it by its SHA-256 and length.
+//! name it by its SHA-256 and length. Under that SHA-256 a person finds it, in Base64, in the table that the stack's output
+//! `BaselineTable` names:
+//!
+//! ```sh
+//! aws dynamodb query --table-name "$BASELINE" --key-condition-expression '#r = :r' --expression-attribute-names '{"#r": "resource"}' \
+//!   --expression-attribute-values '{":r": {"S": "value/<SHA-256>"}}' --query 'Items[0].value.B' --output text
+//! ```
 //!
 //! ## Tags
-//! `rescind:protected-tag`, and those of every remediation.
+//! `rescind:protected-tag`, and those of every remediation. Where another tag protects, name it in the pattern of the rule
+//! `rescind-user-data-changed-item`, too: by that the baseline learns of the instance.
 //!
 //! ## References
 //! Amazon EC2 API: `ModifyInstanceAttribute`, `DescribeInstanceAttribute`. Amazon EC2 user guide: *Run commands when you
@@ -30,9 +37,9 @@
 
 use chrono::{DateTime, Utc};
 use rescind::journal::Facts;
-use rescind::settings::{PROTECTED_TAG, ResourceTag, SettingsError, TagKey, Tags};
-use rescind::signal::{ApiCall, Fact, Resource, Signal, field, text};
-use rescind::verdict::{Assessment, Evidence};
+use rescind::settings::ResourceTag;
+use rescind::signal::{ApiCall, Resource, Signal, field, text};
+use rescind::verdict::{Assessment, Evidence, Offender};
 use rescind::{Call, Plan, Step};
 use rescind_lambda::{
     CallError, EARLIER_STATE_OPERATIONS, Heard, KEPT_VALUE_OPERATIONS, Operation, Remediation, ResourceState, Scope,
@@ -87,34 +94,17 @@ pub struct Changed {
 }
 
 impl Remediation for UserDataChanged {
+    const NAME: &'static str = "user-data-changed";
+    const CALLS: &'static [&'static str] = &["ec2:ModifyInstanceAttribute"];
+    const OPERATIONS: &'static [Operation] = OPERATIONS;
+
     type Target = Target;
     type State = State;
     type Settings = ResourceTag;
     type Offender = Changed;
 
-    fn name(&self) -> &'static str {
-        "user-data-changed"
-    }
-
-    fn tags(&self) -> &'static [TagKey] {
-        const { &[PROTECTED_TAG] }
-    }
-
-    fn operations(&self) -> &'static [Operation] {
-        OPERATIONS
-    }
-
     fn listen(&self, signal: &Signal) -> Vec<Heard<Target>> {
-        match &signal.fact {
-            Fact::ApiCall(call) if call.service == "ec2.amazonaws.com" && call.name == "ModifyInstanceAttribute" => {
-                vec![hear(signal, call)]
-            }
-            _ => Vec::new(),
-        }
-    }
-
-    fn settings(&self, tags: &Tags) -> Result<ResourceTag, SettingsError> {
-        ResourceTag::that_protects(tags)
+        signal.called(Self::CALLS).map(|call| hear(signal, call)).into_iter().collect()
     }
 
     /// An event tells neither what the user data is nor what it was.
@@ -136,10 +126,6 @@ impl Remediation for UserDataChanged {
             user_data,
         });
         Ok(State { instance, earlier })
-    }
-
-    fn fingerprint(&self, _: &Changed) -> String {
-        "UserData".to_owned()
     }
 
     fn assess(&self, subject: &Subject<'_, Self>) -> Assessment<Changed> {
@@ -215,6 +201,12 @@ impl Remediation for UserDataChanged {
     }
 }
 
+impl Offender for Changed {
+    fn fingerprint(&self) -> String {
+        "UserData".to_owned()
+    }
+}
+
 impl ResourceState for State {
     fn id(&self) -> Option<&str> {
         self.instance.as_ref().map(|instance| instance.id.as_str())
@@ -243,11 +235,11 @@ fn hear(signal: &Signal, call: &ApiCall) -> Heard<Target> {
     let is_named = text(request, "attribute").is_some_and(|attribute| attribute.eq_ignore_ascii_case("userData"));
     let Some(id) = text(request, "instanceId") else {
         return Heard::Unreadable {
-            resource: instance::resource(signal, "unknown"),
+            resource: signal.resource(instance::KIND, "unknown"),
             reason: "the record does not tell of which instance an attribute was changed".to_owned(),
         };
     };
-    let resource = instance::resource(signal, id);
+    let resource = signal.resource(instance::KIND, id);
     if !is_named && field(request, "userData").is_none() {
         return Heard::Harmless { resource, reason: format!("the call changes another attribute of {id}") };
     }

@@ -19,6 +19,7 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::ConfigBag;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use chrono::{DateTime, Utc};
+use rescind::Call;
 use rescind::signal::Resource;
 use tokio::sync::OnceCell;
 
@@ -35,6 +36,8 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// What a resource answers that is just being made or changed: nothing was done, and some time later it is accepted.
 const NOT_NOW: [&str; 2] = ["IncorrectInstanceState", "IncorrectState"];
+/// What Amazon S3 answers to too many calls.
+const SLOW_DOWN: &str = "SlowDown";
 
 type Client = Arc<dyn Any + Send + Sync>;
 
@@ -231,6 +234,18 @@ pub enum CallFailure {
 }
 
 impl CallError {
+    /// The answer to `call`, or what went wrong with it.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn or<T, E, R>(call: &'static str, answer: Result<T, SdkError<E, R>>) -> Result<T, Self>
+    where
+        E: ProvideErrorMetadata + Error + 'static,
+        R: fmt::Debug,
+    {
+        answer.map_err(|error| Self::from_sdk(call, &error))
+    }
+
     /// Reads an SDK's error.
     pub fn from_sdk<E, R>(call: &'static str, error: &SdkError<E, R>) -> Self
     where
@@ -258,9 +273,18 @@ impl CallError {
     /// back later, or that he may not, is told that nothing was done.
     pub fn may_have_worked(&self) -> bool {
         let is_refusal = |code: &String| {
-            code.contains("Throttl") || code.contains("LimitExceeded") || NOT_NOW.contains(&code.as_str())
+            code.contains("Throttl")
+                || code.contains("LimitExceeded")
+                || code == SLOW_DOWN
+                || NOT_NOW.contains(&code.as_str())
         };
         self.failure == CallFailure::Transient && !self.code.as_ref().is_some_and(is_refusal)
+    }
+
+    /// An answer that says, for what was asked for, that nothing was done: some calls of EC2 are accepted and fail item by item.
+    pub fn of_item(call: &'static str, code: &str, message: &str) -> Self {
+        let failure = CallFailure::of_code(code);
+        Self { call, failure, code: Some(code.to_owned()), message: message.to_owned() }
     }
 
     /// A call that could not be formed: its parameters are not what the call takes.
@@ -281,17 +305,21 @@ const TRANSIENT: &[&str] = &[
     "EntityTemporarilyUnmodifiable",
 ];
 
+/// What Amazon S3 calls a bucket, or a part of one, that does not exist (Amazon S3 API reference, *Error responses*).
+const GONE_FROM_S3: [&str; 3] = ["NoSuchBucket", "NoSuchBucketPolicy", "NoSuchTagSet"];
+
 impl CallFailure {
     /// By AWS's error code (Amazon EC2 developer guide, *Error codes*; other services follow the same names).
     fn of_code(code: &str) -> Self {
         let ends = |ending: &[&str]| ending.iter().any(|end| code.ends_with(end));
-        if ends(&[".NotFound", "NotFoundException", "NoSuchEntity"]) {
+        if ends(&[".NotFound", "NotFoundException", "NoSuchEntity"]) || GONE_FROM_S3.contains(&code) {
             Self::Gone
         } else if ends(&[".Duplicate", "AlreadyExists", "EntityAlreadyExists"]) {
             Self::Exists
         } else if ["UnauthorizedOperation", "AuthFailure"].contains(&code) || code.starts_with("AccessDenied") {
             Self::Denied
-        } else if TRANSIENT.contains(&code) || NOT_NOW.contains(&code) || code.contains("Throttl") {
+        } else if TRANSIENT.contains(&code) || code == SLOW_DOWN || NOT_NOW.contains(&code) || code.contains("Throttl")
+        {
             Self::Transient
         } else {
             Self::Refused
@@ -308,6 +336,31 @@ fn causes(error: &dyn Error) -> String {
         next = cause.source();
     }
     text
+}
+
+/// `None` for what is gone.
+///
+/// # Errors
+/// All others.
+pub fn unless_gone<T>(answer: Result<T, CallError>) -> Result<Option<T>, CallError> {
+    match answer {
+        Err(error) if error.failure == CallFailure::Gone => Ok(None),
+        answer => answer.map(Some),
+    }
+}
+
+/// A parameter of a call that can't be made without it.
+///
+/// # Errors
+/// When it is missing, which it is in no plan of ours: the journal was written by somebody else.
+pub fn parameter<'c>(call: &'c Call, name: &str) -> Result<&'c str, CallError> {
+    let missing = || CallError::malformed("parameters", format!("{} lacks the parameter `{name}`", call.call));
+    rescind::signal::text(&call.parameters, name).ok_or_else(missing)
+}
+
+/// The error for a call that the remediation does not make.
+pub fn not_ours(call: &Call) -> CallError {
+    CallError::malformed("call", format!("`{}` is not a call of this remediation", call.call))
 }
 
 impl fmt::Display for CallError {
@@ -339,6 +392,9 @@ mod tests {
             ("InvalidSecurityGroupRuleId.NotFound", CallFailure::Gone),
             ("InvalidGroup.NotFound", CallFailure::Gone),
             ("ResourceNotFoundException", CallFailure::Gone),
+            ("NoSuchBucketPolicy", CallFailure::Gone),
+            ("NoSuchTagSet", CallFailure::Gone),
+            ("SlowDown", CallFailure::Transient),
             ("InvalidPermission.Duplicate", CallFailure::Exists),
             ("UnauthorizedOperation", CallFailure::Denied),
             ("AccessDeniedException", CallFailure::Denied),

@@ -119,7 +119,7 @@ impl<R: Remediation> Work<'_, R> {
     }
 
     fn history_key(&self) -> String {
-        history_key(self.remediation.name(), &self.remembered(), &self.delivery.signal)
+        history_key(R::NAME, &self.remembered(), &self.delivery.signal)
     }
 
     /// The resource as the journal remembers it.
@@ -182,7 +182,7 @@ impl Engine {
         let mut outcomes = Vec::new();
         for heard in remediation.listen(&delivery.signal) {
             if let Cause::Approval { id, .. } = cause
-                && Outcome::id_of(&delivery.signal, remediation.name(), heard.resource()) != id
+                && Outcome::id_of(&delivery.signal, R::NAME, heard.resource()) != id
             {
                 continue;
             }
@@ -201,7 +201,7 @@ impl Engine {
     ) -> Option<Outcome> {
         let (started, calls) = (Instant::now(), self.aws.calls());
         let signal = &delivery.signal;
-        let outcome = Outcome::begin(signal, remediation.name(), heard.resource());
+        let outcome = Outcome::begin(signal, R::NAME, heard.resource());
         let mut conclusion = self.conclude(remediation, delivery, cause, heard, outcome).await?;
         if let Conclusion::New { outcome, held: Some(held), .. } = &mut conclusion
             && outcome.steps.is_empty()
@@ -242,9 +242,9 @@ impl Engine {
         }
         let (resource, target) = match heard {
             Heard::About { resource, target } => (resource, target),
-            Heard::Harmless { reason, .. } => return self.harmless(remediation, delivery, &reason, outcome).await,
+            Heard::Harmless { reason, .. } => return self.harmless::<R>(delivery, &reason, outcome).await,
             Heard::Unreadable { reason, .. } => {
-                return self.unreadable(remediation, delivery, cause, &reason, outcome).await;
+                return self.unreadable::<R>(delivery, cause, &reason, outcome).await;
             }
         };
         let looked = self.look(remediation, delivery, cause, &resource, &target, &outcome.id).await;
@@ -309,12 +309,11 @@ impl Engine {
     /// What the signal itself tells to be harmless. It needs no claim: told twice, it says the same.
     async fn harmless<R: Remediation>(
         &self,
-        remediation: &R,
         delivery: &Delivery,
         reason: &str,
         mut outcome: Outcome,
     ) -> Option<Conclusion> {
-        let outcome = match self.settings(remediation, delivery).await {
+        let outcome = match self.settings::<R>(delivery).await {
             Ok(None) => return None,
             Ok(Some(wanted)) => {
                 outcome.mode = wanted.common.mode;
@@ -332,13 +331,12 @@ impl Engine {
     /// What can't be judged, since the signal does not tell what it is about.
     async fn unreadable<R: Remediation>(
         &self,
-        remediation: &R,
         delivery: &Delivery,
         cause: Cause<'_>,
         reason: &str,
         mut outcome: Outcome,
     ) -> Option<Conclusion> {
-        if let Ok(wanted) = self.settings(remediation, delivery).await {
+        if let Ok(wanted) = self.settings::<R>(delivery).await {
             let wanted = wanted?;
             outcome.mode = wanted.common.mode;
             if wanted.common.mode == Mode::Off {

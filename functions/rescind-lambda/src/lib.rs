@@ -15,8 +15,9 @@ mod remediation;
 mod runtime;
 mod service;
 mod settings;
+mod standing;
 
-pub use aws::{CallError, CallFailure, Scope};
+pub use aws::{CallError, CallFailure, Scope, not_ours, parameter, unless_gone};
 pub use baseline::{EARLIER_STATE_OPERATIONS, KEEPING_OPERATIONS, KEPT_VALUE_OPERATIONS};
 pub use environment::Expiry;
 pub use remediation::{
@@ -24,6 +25,7 @@ pub use remediation::{
 };
 pub use runtime::{replay, run};
 pub use service::{Service, ServiceError, serve};
+pub use standing::{Effect, Standing};
 
 /// What the engine calls for a remediation that listens to the judgements of AWS Config rules, whose tags are settings.
 pub const CONFIG_RULE_SETTINGS: Operation = Operation::reads("config:ListTagsForResource");

@@ -4,9 +4,10 @@ use std::future::Future;
 use std::pin::Pin;
 
 use rescind::journal::Facts;
-use rescind::settings::{Settings, SettingsError, TagKey, Tags};
+use rescind::policy::Friends;
+use rescind::settings::{OwnSettings, Settings, SettingsError, TagKey, Tags};
 use rescind::signal::{Resource, Signal};
-use rescind::verdict::Assessment;
+use rescind::verdict::{Assessment, Offender};
 use rescind::{Call, Delivery, Outcome, Plan, Snapshot, Step};
 
 use crate::aws::{CallError, Scope};
@@ -87,6 +88,17 @@ pub struct Subject<'a, R: Remediation + ?Sized> {
     pub own_roles: &'a [String],
 }
 
+impl<R: Remediation + ?Sized> Subject<'_, R> {
+    /// Who is no stranger to the resource: its own account, the owner's organization and the accounts that he trusts.
+    pub fn friends(&self) -> Friends {
+        Friends {
+            organization: self.common.organization.clone(),
+            accounts: self.common.trusted_accounts.iter().cloned().collect(),
+            ..Friends::new(&self.resource.account)
+        }
+    }
+}
+
 /// Why [`Remediation::read_further`] is asked: what is worth a look beyond the first read.
 #[derive(Debug)]
 pub enum Further<'a, S> {
@@ -117,23 +129,25 @@ pub trait ResourceState: Send + Sync + Clone + PartialEq {
 /// All but `read`, `read_further`, `keep_evidence` and `make` are pure: they depend on their arguments alone. Those are the only way
 /// to AWS.
 pub trait Remediation: Send + Sync + 'static {
+    /// The name of the bad state, as in the catalogue.
+    const NAME: &'static str;
+    /// The API calls that it hears of by CloudTrail, as `service:Operation`: `ec2:ModifySecurityGroupRules`. Its rule lets these
+    /// through, and [`Signal::called`] asks for them.
+    const CALLS: &'static [&'static str];
+    /// The operations that `read`, `read_further`, `keep_evidence` and `make` call.
+    const OPERATIONS: &'static [Operation];
+    /// Whether it contains something and so interrupts a service, instead of taking back a change: then
+    /// `rescind:blast-limit` holds.
+    const INTERRUPTS_SERVICE: bool = false;
+
     /// What a signal says, as far as this remediation cares.
     type Target: Send + Sync;
     /// How a resource stands.
     type State: ResourceState;
-    /// The remediation's own settings.
-    type Settings: Send + Sync;
+    /// The remediation's own settings: what its own tags say. `()` where it has none.
+    type Settings: OwnSettings;
     /// One offender: what a plan is made of.
-    type Offender: Send + Sync;
-
-    /// The name of the bad state, as in the catalogue.
-    fn name(&self) -> &'static str;
-
-    /// The tags that it understands beside those of every remediation.
-    fn tags(&self) -> &'static [TagKey];
-
-    /// The operations that `read`, `read_further` and `make` call.
-    fn operations(&self) -> &'static [Operation];
+    type Offender: Offender;
 
     /// What the signal is about, one for each resource that is this remediation's business. Empty is only for what its rules keep
     /// away: the function fails on it.
@@ -144,18 +158,6 @@ pub trait Remediation: Send + Sync + 'static {
     fn remembered_as<'a>(&self, id: &'a str) -> &'a str {
         id
     }
-
-    /// Whether it contains something and so interrupts a service, instead of taking back a change: then
-    /// `rescind:blast-limit` holds.
-    fn interrupts_service(&self) -> bool {
-        false
-    }
-
-    /// Reads its own settings.
-    ///
-    /// # Errors
-    /// [`SettingsError`], which names the tag.
-    fn settings(&self, tags: &Tags) -> Result<Self::Settings, SettingsError>;
 
     /// How the resource stands as far as the event tells; `None` when it tells too little. For a replay with no account
     /// there is no `live` state; else that adds what an event never tells, such as what is in a prefix list.
@@ -186,10 +188,6 @@ pub trait Remediation: Send + Sync + 'static {
         std::future::ready(Ok(state))
     }
 
-    /// What an offender is, without ids and descriptions: the same for the same change made again, and the piece's name
-    /// among the facts.
-    fn fingerprint(&self, offender: &Self::Offender) -> String;
-
     /// Is it risky?
     fn assess(&self, subject: &Subject<'_, Self>) -> Assessment<Self::Offender>;
 
@@ -208,12 +206,16 @@ pub trait Remediation: Send + Sync + 'static {
 
 /// A remediation as the engine's table holds it, whatever its types.
 pub trait AnyRemediation: Send + Sync {
-    /// See [`Remediation::name`].
+    /// See [`Remediation::NAME`].
     fn name(&self) -> &'static str;
-    /// See [`Remediation::tags`].
+    /// The tags that it understands beside those of every remediation.
     fn tags(&self) -> &'static [TagKey];
-    /// See [`Remediation::operations`].
+    /// See [`Remediation::CALLS`].
+    fn calls(&self) -> &'static [&'static str];
+    /// See [`Remediation::OPERATIONS`].
     fn operations(&self) -> &'static [Operation];
+    /// See [`Remediation::INTERRUPTS_SERVICE`].
+    fn interrupts_service(&self) -> bool;
     /// Whether the signal is this remediation's business.
     fn listens(&self, signal: &Signal) -> bool;
     /// Runs the remediation for one delivery, for each resource that it is about. Empty when the signal is none of its
@@ -236,15 +238,23 @@ pub trait AnyRemediation: Send + Sync {
 
 impl<R: Remediation> AnyRemediation for R {
     fn name(&self) -> &'static str {
-        Remediation::name(self)
+        R::NAME
     }
 
     fn tags(&self) -> &'static [TagKey] {
-        Remediation::tags(self)
+        R::Settings::TAGS
+    }
+
+    fn calls(&self) -> &'static [&'static str] {
+        R::CALLS
     }
 
     fn operations(&self) -> &'static [Operation] {
-        Remediation::operations(self)
+        R::OPERATIONS
+    }
+
+    fn interrupts_service(&self) -> bool {
+        R::INTERRUPTS_SERVICE
     }
 
     fn listens(&self, signal: &Signal) -> bool {

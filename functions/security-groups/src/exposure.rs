@@ -11,73 +11,10 @@ use std::fmt;
 
 use ipnet::IpNet;
 use rescind::addresses::{AddressSet, Widest};
+pub use rescind::ports::Guarded;
+use rescind::verdict::Offender;
 
 use crate::rule::{Protocol, Rule, Source};
-
-/// A guarded port range or protocol.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Guarded {
-    /// Ports of TCP or UDP.
-    Ports {
-        /// [`Protocol::Tcp`] or [`Protocol::Udp`].
-        protocol: Protocol,
-        /// The first port.
-        first: u16,
-        /// The last port.
-        last: u16,
-    },
-    /// A protocol without ports.
-    Protocol(Protocol),
-    /// Everything.
-    All,
-}
-
-impl Guarded {
-    /// Reads `22` (TCP), `20-25`, `tcp/22`, `udp/3389`, `icmp`, `icmpv6` or `all`.
-    pub fn parse(text: &str) -> Option<Self> {
-        let (protocol, ports) = match text {
-            "all" => return Some(Self::All),
-            "icmp" => return Some(Self::Protocol(Protocol::Icmp)),
-            "icmpv6" => return Some(Self::Protocol(Protocol::Icmpv6)),
-            _ => match text.split_once('/') {
-                Some(("tcp", ports)) => (Protocol::Tcp, ports),
-                Some(("udp", ports)) => (Protocol::Udp, ports),
-                Some(_) => return None,
-                None => (Protocol::Tcp, text),
-            },
-        };
-        let (first, last) = ports.split_once('-').unwrap_or((ports, ports));
-        let port =
-            |digits: &str| digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse::<u16>().ok()).flatten();
-        let (first, last) = (port(first)?, port(last)?);
-        (first <= last).then_some(Self::Ports { protocol, first, last })
-    }
-
-    /// The parts of this that are judged one by one, given the protocols that the group's rules name.
-    fn parts(self, protocols: &BTreeSet<Protocol>) -> Vec<(Protocol, u16, u16)> {
-        match self {
-            Self::Ports { protocol, first, last } => vec![(protocol, first, last)],
-            Self::Protocol(protocol) => vec![(protocol, 0, 0)],
-            Self::All => {
-                let always = [Protocol::Tcp, Protocol::Udp, Protocol::Icmp, Protocol::Icmpv6];
-                let named = protocols.iter().copied().filter(|protocol| *protocol != Protocol::All);
-                let all: BTreeSet<Protocol> = always.into_iter().chain(named).collect();
-                all.into_iter().map(|protocol| (protocol, 0, u16::MAX)).collect()
-            }
-        }
-    }
-}
-
-impl fmt::Display for Guarded {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Ports { protocol, first, last } if first == last => write!(f, "{protocol}/{first}"),
-            Self::Ports { protocol, first, last } => write!(f, "{protocol}/{first}-{last}"),
-            Self::Protocol(protocol) => write!(f, "{protocol}"),
-            Self::All => f.write_str("anything"),
-        }
-    }
-}
 
 /// Who may reach what.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,6 +56,12 @@ pub struct Offence {
     pub why: Why,
     /// What guarded things it opens: `tcp/22`.
     pub opens: Vec<String>,
+}
+
+impl Offender for Offence {
+    fn fingerprint(&self) -> String {
+        self.rule.permits()
+    }
 }
 
 /// What a rule may be found forbidden for.

@@ -37,7 +37,6 @@ use std::collections::BTreeSet;
 
 use rescind::addresses::Widest;
 use rescind::findings;
-use rescind::settings::{SettingsError, TagKey, Tags};
 use rescind::signal::{
     ComplianceChange, ConfigurationItemChange, Fact, Finding, Involved, Resource, Signal, field, items, text,
 };
@@ -51,7 +50,6 @@ use rescind_lambda::{
 use crate::calls;
 use crate::ec2::action;
 use crate::exposure::{Blame, Findings, Offence, Policy, Why, judge};
-use crate::policy::{ALLOWED_CIDRS, PORTS, WIDEST_SOURCE};
 use crate::rule::Rule;
 use crate::state::State;
 use crate::told::{self, Changed, Target};
@@ -59,8 +57,6 @@ use crate::told::{self, Changed, Target};
 /// See the module.
 #[derive(Debug, Clone, Copy)]
 pub struct OpenSecurityGroupIngress;
-
-const TAGS: &[TagKey] = &[PORTS, ALLOWED_CIDRS, WIDEST_SOURCE];
 
 const OPERATIONS: &[Operation] = &[
     CONFIG_RULE_SETTINGS,
@@ -82,39 +78,26 @@ const OPERATIONS: &[Operation] = &[
 const CONFIG_RULES: &[&str] = &["restricted-ssh", "restricted-rdp", "restricted-common-ports"];
 
 impl Remediation for OpenSecurityGroupIngress {
+    const NAME: &'static str = "open-security-group-ingress";
+    const CALLS: &'static [&'static str] = &["ec2:AuthorizeSecurityGroupIngress", "ec2:ModifySecurityGroupRules"];
+    const OPERATIONS: &'static [Operation] = OPERATIONS;
+
     type Target = Target;
     type State = State;
     type Settings = Policy;
     type Offender = Offence;
 
-    fn name(&self) -> &'static str {
-        "open-security-group-ingress"
-    }
-
-    fn tags(&self) -> &'static [TagKey] {
-        TAGS
-    }
-
-    fn operations(&self) -> &'static [Operation] {
-        OPERATIONS
-    }
-
     fn listen(&self, signal: &Signal) -> Vec<Heard<Target>> {
         match &signal.fact {
-            Fact::ApiCall(call) if call.service == "ec2.amazonaws.com" => match call.name.as_str() {
-                "AuthorizeSecurityGroupIngress" => vec![told::added(signal, call)],
-                "ModifySecurityGroupRules" => vec![told::modified(signal, call)],
-                _ => Vec::new(),
+            Fact::ApiCall(_) => match signal.called(Self::CALLS) {
+                Some(call) if call.name == "ModifySecurityGroupRules" => vec![told::modified(signal, call)],
+                Some(call) => vec![told::added(signal, call)],
+                None => Vec::new(),
             },
             Fact::ConfigurationItemChange(change) => hear_item(signal, change),
             Fact::ComplianceChange(change) => hear_compliance(signal, change),
             Fact::Finding(finding) => hear_finding(signal, finding),
-            Fact::ApiCall(_) => Vec::new(),
         }
-    }
-
-    fn settings(&self, tags: &Tags) -> Result<Policy, SettingsError> {
-        Policy::of_tags(tags)
     }
 
     fn state_of_event(&self, _: &Resource, target: &Target, live: Option<&State>) -> Option<State> {
@@ -125,10 +108,6 @@ impl Remediation for OpenSecurityGroupIngress {
 
     async fn read(&self, scope: &Scope, resource: &Resource, target: &Target) -> Result<State, CallError> {
         State::read(scope, resource, target).await
-    }
-
-    fn fingerprint(&self, offender: &Offence) -> String {
-        offender.rule.permits()
     }
 
     fn assess(&self, subject: &Subject<'_, Self>) -> Assessment<Offence> {

@@ -1,8 +1,9 @@
 //! Which groups keep their rules: those that their owner marks by a tag.
 
-use rescind::settings::{ResourceTag, SettingsError, Tags};
+use rescind::settings::{OwnSettings, PROTECTED_TAG, ResourceTag, SettingsError, TagKey, Tags};
 
 use crate::exposure::{Policy, judge};
+use crate::policy::{ALLOWED_CIDRS, PORTS, WIDEST_SOURCE};
 use crate::rule::Rule;
 use crate::state::State;
 
@@ -18,15 +19,16 @@ pub struct Protection {
     policy: Policy,
 }
 
-impl Protection {
-    /// Reads `rescind:protected-tag`, and the tags by which a rule is found open.
-    ///
-    /// # Errors
-    /// [`SettingsError`], which names the tag.
-    pub fn of_tags(tags: &Tags) -> Result<Self, SettingsError> {
-        Ok(Self { tag: ResourceTag::that_protects(tags)?, policy: Policy::of_tags(tags)? })
-    }
+/// `rescind:protected-tag`, and the tags by which a rule is found open.
+impl OwnSettings for Protection {
+    const TAGS: &'static [TagKey] = &[PROTECTED_TAG, PORTS, ALLOWED_CIDRS, WIDEST_SOURCE];
 
+    fn of_tags(tags: &Tags) -> Result<Self, SettingsError> {
+        Ok(Self { tag: ResourceTag::of_tags(tags)?, policy: Policy::of_tags(tags)? })
+    }
+}
+
+impl Protection {
     /// Why the group's rules are none of our business, if they are not. What an event alone tells, is taken for protected.
     pub fn spares(&self, state: &State) -> Option<String> {
         let Some(group) = &state.group else { return Some("the group is gone".to_owned()) };

@@ -4,8 +4,10 @@ use std::fmt;
 
 use ipnet::IpNet;
 use rescind::addresses;
+pub use rescind::ports::Protocol;
 use rescind::signal::{field, items, number, text};
 use rescind::text::digest;
+use rescind::verdict::Offender;
 use serde_json::{Value, json};
 
 /// A rule: who may reach what.
@@ -27,63 +29,6 @@ pub struct Rule {
     pub description: Option<String>,
     /// The rule's own tags, sorted.
     pub tags: Vec<(String, String)>,
-}
-
-/// A protocol, by name or number (IANA protocol numbers; Amazon EC2 API, *`IpPermission`*).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Protocol {
-    /// Every protocol, and so every port.
-    All,
-    /// TCP, 6.
-    Tcp,
-    /// UDP, 17.
-    Udp,
-    /// ICMP, 1.
-    Icmp,
-    /// ICMP for IPv6, 58.
-    Icmpv6,
-    /// Another one, which has no ports.
-    Number(u8),
-}
-
-impl Protocol {
-    /// Reads a protocol; `None` for what is none.
-    pub fn parse(text: &str) -> Option<Self> {
-        Some(match text.trim().to_ascii_lowercase().as_str() {
-            "-1" | "all" => Self::All,
-            "tcp" | "6" => Self::Tcp,
-            "udp" | "17" => Self::Udp,
-            "icmp" | "1" => Self::Icmp,
-            "icmpv6" | "58" => Self::Icmpv6,
-            number => Self::Number(number.parse().ok()?),
-        })
-    }
-
-    /// The protocol as the EC2 API takes it.
-    pub fn as_ec2_writes_it(self) -> String {
-        match self {
-            Self::All => "-1".to_owned(),
-            Self::Number(number) => number.to_string(),
-            named => named.to_string(),
-        }
-    }
-
-    fn has_ports(self) -> bool {
-        matches!(self, Self::Tcp | Self::Udp)
-    }
-}
-
-impl fmt::Display for Protocol {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::All => f.write_str("all"),
-            Self::Tcp => f.write_str("tcp"),
-            Self::Udp => f.write_str("udp"),
-            Self::Icmp => f.write_str("icmp"),
-            Self::Icmpv6 => f.write_str("icmpv6"),
-            Self::Number(number) => write!(f, "protocol {number}"),
-        }
-    }
 }
 
 /// The other side of a rule.
@@ -111,6 +56,12 @@ impl fmt::Display for Source {
             Self::Group { id, account: Some(account), .. } => write!(f, "{id} of account {account}"),
             Self::PrefixList(id) | Self::Group { id, account: None, .. } => f.write_str(id),
         }
+    }
+}
+
+impl Offender for Rule {
+    fn fingerprint(&self) -> String {
+        self.permits()
     }
 }
 

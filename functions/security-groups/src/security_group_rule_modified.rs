@@ -25,9 +25,8 @@
 //! ## References
 //! Amazon EC2 API: `ModifySecurityGroupRules`. AWS Config developer guide: *Components of a configuration item*.
 
-use rescind::settings::{PROTECTED_TAG, SettingsError, TagKey, Tags};
-use rescind::signal::{Fact, Resource, Signal};
-use rescind::verdict::{Assessment, Evidence};
+use rescind::signal::{Resource, Signal};
+use rescind::verdict::{Assessment, Evidence, Offender};
 use rescind::{Call, Plan, Step};
 use rescind_lambda::{
     CallError, EARLIER_STATE_OPERATIONS, Heard, Operation, Remediation, ResourceState, Scope, Subject,
@@ -35,7 +34,6 @@ use rescind_lambda::{
 
 use crate::calls;
 use crate::ec2::action;
-use crate::policy::{ALLOWED_CIDRS, PORTS, WIDEST_SOURCE};
 use crate::protected::{Protection, protected};
 use crate::rule::Rule;
 use crate::state::State;
@@ -54,8 +52,6 @@ pub struct Modified {
     pub before: Option<Rule>,
 }
 
-const TAGS: &[TagKey] = &[PROTECTED_TAG, PORTS, ALLOWED_CIDRS, WIDEST_SOURCE];
-
 const OPERATIONS: &[Operation] = &[
     Operation::reads(action::DESCRIBE_GROUPS),
     Operation::reads(action::DESCRIBE_RULES),
@@ -66,34 +62,17 @@ const OPERATIONS: &[Operation] = &[
 ];
 
 impl Remediation for SecurityGroupRuleModified {
+    const NAME: &'static str = "security-group-rule-modified";
+    const CALLS: &'static [&'static str] = &["ec2:ModifySecurityGroupRules"];
+    const OPERATIONS: &'static [Operation] = OPERATIONS;
+
     type Target = Target;
     type State = State;
     type Settings = Protection;
     type Offender = Modified;
 
-    fn name(&self) -> &'static str {
-        "security-group-rule-modified"
-    }
-
-    fn tags(&self) -> &'static [TagKey] {
-        TAGS
-    }
-
-    fn operations(&self) -> &'static [Operation] {
-        OPERATIONS
-    }
-
     fn listen(&self, signal: &Signal) -> Vec<Heard<Target>> {
-        match &signal.fact {
-            Fact::ApiCall(call) if call.service == "ec2.amazonaws.com" && call.name == "ModifySecurityGroupRules" => {
-                vec![told::modified(signal, call)]
-            }
-            _ => Vec::new(),
-        }
-    }
-
-    fn settings(&self, tags: &Tags) -> Result<Protection, SettingsError> {
-        Protection::of_tags(tags)
+        signal.called(Self::CALLS).map(|call| told::modified(signal, call)).into_iter().collect()
     }
 
     fn state_of_event(&self, _: &Resource, target: &Target, live: Option<&State>) -> Option<State> {
@@ -103,10 +82,6 @@ impl Remediation for SecurityGroupRuleModified {
 
     async fn read(&self, scope: &Scope, resource: &Resource, target: &Target) -> Result<State, CallError> {
         State::read(scope, resource, target).await
-    }
-
-    fn fingerprint(&self, modified: &Modified) -> String {
-        modified.now.permits()
     }
 
     fn assess(&self, subject: &Subject<'_, Self>) -> Assessment<Modified> {
@@ -227,12 +202,18 @@ impl Modified {
     }
 }
 
+impl Offender for Modified {
+    fn fingerprint(&self) -> String {
+        self.now.permits()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::earlier::Earlier;
     use crate::ec2::SecurityGroup;
-    use rescind::Settings;
+    use rescind::settings::{OwnSettings, Settings, Tags};
     use serde_json::{Value, json};
 
     fn rule(id: &str, range: &str, description: &str) -> Rule {

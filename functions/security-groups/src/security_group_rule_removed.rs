@@ -26,8 +26,7 @@
 //! Amazon EC2 API: `AuthorizeSecurityGroupIngress`, `AuthorizeSecurityGroupEgress`, `RevokeSecurityGroupIngress`
 //! (`UnknownIpPermissions`). AWS Config developer guide: *Components of a configuration item*.
 
-use rescind::settings::{PROTECTED_TAG, SettingsError, TagKey, Tags};
-use rescind::signal::{Fact, Resource, Signal};
+use rescind::signal::{Resource, Signal};
 use rescind::verdict::{Assessment, Evidence};
 use rescind::{Call, Plan, Step};
 use rescind_lambda::{
@@ -37,7 +36,6 @@ use rescind_lambda::{
 use crate::calls;
 use crate::earlier::Earlier;
 use crate::ec2::action;
-use crate::policy::{ALLOWED_CIDRS, PORTS, WIDEST_SOURCE};
 use crate::protected::{Protection, protected};
 use crate::rule::Rule;
 use crate::state::State;
@@ -46,8 +44,6 @@ use crate::told::{self, Changed, Target, Told};
 /// See the module.
 #[derive(Debug, Clone, Copy)]
 pub struct SecurityGroupRuleRemoved;
-
-const TAGS: &[TagKey] = &[PROTECTED_TAG, PORTS, ALLOWED_CIDRS, WIDEST_SOURCE];
 
 const OPERATIONS: &[Operation] = &[
     Operation::reads(action::DESCRIBE_GROUPS),
@@ -65,35 +61,17 @@ const OPERATIONS: &[Operation] = &[
 ];
 
 impl Remediation for SecurityGroupRuleRemoved {
+    const NAME: &'static str = "security-group-rule-removed";
+    const CALLS: &'static [&'static str] = &["ec2:RevokeSecurityGroupIngress", "ec2:RevokeSecurityGroupEgress"];
+    const OPERATIONS: &'static [Operation] = OPERATIONS;
+
     type Target = Target;
     type State = State;
     type Settings = Protection;
     type Offender = Rule;
 
-    fn name(&self) -> &'static str {
-        "security-group-rule-removed"
-    }
-
-    fn tags(&self) -> &'static [TagKey] {
-        TAGS
-    }
-
-    fn operations(&self) -> &'static [Operation] {
-        OPERATIONS
-    }
-
     fn listen(&self, signal: &Signal) -> Vec<Heard<Target>> {
-        match &signal.fact {
-            Fact::ApiCall(call) if call.service == "ec2.amazonaws.com" => match call.name.as_str() {
-                "RevokeSecurityGroupIngress" | "RevokeSecurityGroupEgress" => vec![told::removed(signal, call)],
-                _ => Vec::new(),
-            },
-            _ => Vec::new(),
-        }
-    }
-
-    fn settings(&self, tags: &Tags) -> Result<Protection, SettingsError> {
-        Protection::of_tags(tags)
+        signal.called(Self::CALLS).map(|call| told::removed(signal, call)).into_iter().collect()
     }
 
     fn state_of_event(&self, _: &Resource, target: &Target, live: Option<&State>) -> Option<State> {
@@ -105,10 +83,6 @@ impl Remediation for SecurityGroupRuleRemoved {
 
     async fn read(&self, scope: &Scope, resource: &Resource, target: &Target) -> Result<State, CallError> {
         State::read(scope, resource, target).await
-    }
-
-    fn fingerprint(&self, removed: &Rule) -> String {
-        removed.permits()
     }
 
     fn assess(&self, subject: &Subject<'_, Self>) -> Assessment<Rule> {
@@ -214,7 +188,7 @@ fn evidence(rule: &Rule) -> Evidence {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rescind::Settings;
+    use rescind::settings::{OwnSettings, Settings, Tags};
     use serde_json::{Value, json};
 
     fn rule(id: &str, port: u16, range: &str) -> Value {

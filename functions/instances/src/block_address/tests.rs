@@ -50,7 +50,7 @@ fn judged(target: &Target, state: &State, tags: &[(&str, &str)]) -> (Assessment<
         account: "111122223333".to_owned(),
         region: "eu-central-1".to_owned(),
     };
-    let (common, settings) = (Settings::parse(&tags, &[]).unwrap(), BlockAddress.settings(&tags).unwrap());
+    let (common, settings) = (Settings::parse(&tags, &[]).unwrap(), Wanted::of_tags(&tags).unwrap());
     let subject = Subject { resource: &resource, target, state, common: &common, settings: &settings, own_roles: &[] };
     let assessment = BlockAddress.assess(&subject);
     let plan = match &assessment {
@@ -141,7 +141,7 @@ fn settings_that_do_not_parse_are_named() {
         ("rescind:rule-numbers", "1-40000"),
         ("rescind:rule-numbers", "5"),
     ] {
-        let error = BlockAddress.settings(&Tags::of_rule([(key, value)])).unwrap_err();
+        let error = Wanted::of_tags(&Tags::of_rule([(key, value)])).unwrap_err();
         assert!(error.to_string().contains(key), "{error}");
     }
 }

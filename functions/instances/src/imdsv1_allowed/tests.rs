@@ -1,5 +1,5 @@
 use proptest::prelude::*;
-use rescind::Settings;
+use rescind::settings::{Settings, Tags};
 
 use super::*;
 
@@ -16,7 +16,7 @@ fn ids(heard: &[Heard<Target>]) -> Vec<&str> {
 }
 
 fn assessed(target: &Target, state: &State) -> (Assessment<TokensOptional>, Plan) {
-    let resource = instance::resource(&signal("x", &json!({}), &json!({})), "i-1");
+    let resource = signal("x", &json!({}), &json!({})).resource(instance::KIND, "i-1");
     let common = Settings::parse(&Tags::default(), &[]).unwrap();
     let subject = Subject { resource: &resource, target, state, common: &common, settings: &(), own_roles: &[] };
     let assessment = Imdsv1Allowed.assess(&subject);

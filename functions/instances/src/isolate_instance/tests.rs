@@ -33,7 +33,7 @@ fn judged(severity: f64, state: &State, tags: &[(&str, &str)]) -> (Assessment<Pa
     let (resource, target) = heard(&signal("Backdoor:EC2/C&CActivity.B", severity, "ACTOR"));
     let tags = Tags::of_rule(tags.iter().copied());
     let common = Settings::parse(&tags, &[]).unwrap();
-    let settings = IsolateInstance.settings(&tags).unwrap();
+    let settings = Wanted::of_tags(&tags).unwrap();
     let subject =
         Subject { resource: &resource, target: &target, state, common: &common, settings: &settings, own_roles: &[] };
     let assessment = IsolateInstance.assess(&subject);
@@ -78,10 +78,10 @@ fn evidence_first_then_the_cut_then_marks_and_what_goes_together_is_made_togethe
     let close = ["RevokeSecurityGroupIngress", "RevokeSecurityGroupEgress"];
     let cut = vec!["CreateSnapshots", swap, swap];
     let last = [vec![swap, swap], marks.to_vec(), close.to_vec()].concat();
-    assert_eq!(calls_of(plan), [[cut.clone(), open.to_vec()].concat(), vec![swap, swap], last]);
+    assert_eq!(calls_of(plan), [[cut.clone(), open.to_vec()].concat(), vec![swap, swap], open.to_vec(), last]);
     let (_, plan) = judged(8.0, &running(), &[]);
     let made = vec!["CreateSecurityGroup", "CreateSecurityGroup"];
-    assert_eq!(calls_of(plan)[..2], [made, vec!["RevokeSecurityGroupEgress"]]);
+    assert_eq!(calls_of(plan)[..2], [made, vec!["RevokeSecurityGroupEgress"; 2]]);
     let (_, plan) = judged(8.0, &with_groups(running()), &[("rescind:connections", "leave")]);
     assert_eq!(calls_of(plan), [[cut, marks.to_vec()].concat()]);
 }
@@ -102,8 +102,10 @@ fn a_group_that_lets_something_through_isolates_nothing() {
     state.isolated.as_mut().unwrap().rules = Rules::Others;
     assert!(matches!(judged(8.0, &state, &[]).0, Assessment::Unclear { .. }));
     // One that was made by a delivery that was cut off is finished.
-    state.isolated.as_mut().unwrap().rules = Rules::AsMade;
-    assert_eq!(calls_of(judged(8.0, &state, &[]).1)[0], ["RevokeSecurityGroupEgress"]);
+    for rules in [Rules::AsMade, Rules::HalfClosed] {
+        state.isolated.as_mut().unwrap().rules = rules;
+        assert_eq!(calls_of(judged(8.0, &state, &[]).1)[0], ["RevokeSecurityGroupEgress"; 2]);
+    }
 }
 
 #[test]
@@ -122,7 +124,7 @@ fn what_is_gone_or_isolated_needs_nothing() {
 #[test]
 fn tags_that_do_not_parse_are_named() {
     for (key, value) in [("rescind:severity", "urgent"), ("rescind:connections", "maybe")] {
-        let error = IsolateInstance.settings(&Tags::of_rule([(key, value)])).unwrap_err();
+        let error = Wanted::of_tags(&Tags::of_rule([(key, value)])).unwrap_err();
         assert!(error.to_string().contains(key), "{error}");
     }
 }
@@ -228,7 +230,7 @@ fn what_it_belongs_to_is_left_to_the_tag() {
         assert_eq!(of_others, expected.len(), "{calls:?}");
     }
     let tags = Tags::of_rule([("rescind:detach", "everything")]);
-    assert!(IsolateInstance.settings(&tags).unwrap_err().to_string().contains("rescind:detach"));
+    assert!(Wanted::of_tags(&tags).unwrap_err().to_string().contains("rescind:detach"));
 }
 
 #[test]

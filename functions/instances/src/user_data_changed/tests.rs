@@ -1,5 +1,5 @@
 use proptest::prelude::*;
-use rescind::Settings;
+use rescind::settings::{OwnSettings, Settings, Tags};
 use serde_json::{Value, json};
 
 use super::*;
@@ -31,7 +31,7 @@ fn judged(state: &State, tags: &[(&str, &str)]) -> (Assessment<Changed>, Plan) {
     let Some(Heard::About { resource, target }) = UserDataChanged.listen(&signal).pop() else { panic!("heard") };
     let common = Settings::parse(&Tags::default(), &[]).unwrap();
     let tags = Tags::of_rule(tags.iter().map(|(key, value)| (*key, (*value).to_owned())));
-    let settings = UserDataChanged.settings(&tags).unwrap();
+    let settings = ResourceTag::of_tags(&tags).unwrap();
     let subject =
         Subject { resource: &resource, target: &target, state, common: &common, settings: &settings, own_roles: &[] };
     let assessment = UserDataChanged.assess(&subject);

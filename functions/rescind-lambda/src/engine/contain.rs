@@ -37,10 +37,10 @@ impl Engine {
         work: &Work<'_, R>,
         outcome: &str,
     ) -> Result<Room, CallError> {
-        if !work.remediation.interrupts_service() || matches!(work.cause, Cause::Approval { .. }) {
+        if !R::INTERRUPTS_SERVICE || matches!(work.cause, Cause::Approval { .. }) {
             return Ok(Room::Taken);
         }
-        let key = containments_key(work.remediation.name(), &work.resource);
+        let key = containments_key(R::NAME, &work.resource);
         let resource = work.remembered().id;
         let mut known = work.containments.clone();
         for _ in 0..TRIES {

@@ -1,6 +1,6 @@
 //! Reads what has to be known: the owner's settings and the live state; and claims the outcome, side by side.
 
-use rescind::settings::{Mode, Settings, SettingsError, TagKey, Tags};
+use rescind::settings::{Mode, OwnSettings, Settings, SettingsError, TagKey, Tags};
 use rescind::{Delivery, Resource};
 
 use super::contain::containments_key;
@@ -35,7 +35,7 @@ impl Engine {
         id: &str,
     ) -> Looked<R> {
         let settings_are_at_hand = delivery.rule.is_none() || self.tags.remembered(delivery).is_some();
-        let at_hand = if settings_are_at_hand { Some(self.settings(remediation, delivery).await) } else { None };
+        let at_hand = if settings_are_at_hand { Some(self.settings::<R>(delivery).await) } else { None };
         let is_worth_it =
             at_hand.as_ref().is_none_or(|wanted| matches!(wanted, Ok(Some(wanted)) if wanted.common.mode != Mode::Off));
         if let Some(wanted) = at_hand {
@@ -55,7 +55,7 @@ impl Engine {
             return Looked { wanted, state: Some(state), history, claim };
         }
         let (wanted, state, history, claim) = tokio::join!(
-            self.settings(remediation, delivery),
+            self.settings::<R>(delivery),
             self.read_first(remediation, resource, target),
             self.history(remediation, delivery, resource),
             self.claim(delivery, cause, id),
@@ -71,10 +71,10 @@ impl Engine {
         resource: &Resource,
     ) -> Result<(History, Containments), CallError> {
         let Some(journal) = &self.journal else { return Ok(Default::default()) };
-        let key = history_key(remediation.name(), &remembered(remediation, resource), &delivery.signal);
+        let key = history_key(R::NAME, &remembered(remediation, resource), &delivery.signal);
         let contained = async {
-            if remediation.interrupts_service() {
-                journal.containments(&self.aws, &containments_key(remediation.name(), resource)).await
+            if R::INTERRUPTS_SERVICE {
+                journal.containments(&self.aws, &containments_key(R::NAME, resource)).await
             } else {
                 Ok(Containments::default())
             }
@@ -134,7 +134,6 @@ impl Engine {
     /// `None` when the rule is for other remediations.
     pub(super) async fn settings<R: Remediation>(
         &self,
-        remediation: &R,
         delivery: &Delivery,
     ) -> Result<Option<Wanted<R>>, SettingsError> {
         let known = self.function.known_tags();
@@ -147,12 +146,11 @@ impl Engine {
         };
         tags.check(&known)?;
         let common = Settings::parse(&tags, &self.function.names())?;
-        let is_meant =
-            common.remediations.as_ref().is_none_or(|names| names.iter().any(|name| name == remediation.name()));
+        let is_meant = common.remediations.as_ref().is_none_or(|names| names.iter().any(|name| name == R::NAME));
         if !is_meant {
             return Ok(None);
         }
-        let own = remediation.settings(&tags)?;
+        let own = R::Settings::of_tags(&tags)?;
         Ok(Some(Wanted { common, own }))
     }
 }

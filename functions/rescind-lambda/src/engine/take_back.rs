@@ -8,7 +8,7 @@ use rescind::journal::{Facts, Limit, Revert};
 use rescind::plan::StepState;
 use rescind::settings::Mode;
 use rescind::signal::Fact;
-use rescind::verdict::Assessment;
+use rescind::verdict::{Assessment, Offender};
 use rescind::{Outcome, Plan, Resource, Status, Step, Verdict};
 use tracing::error;
 
@@ -127,7 +127,7 @@ impl Engine {
         match permission {
             Permission::Exempt(by) => {
                 if work.delivery.signal.actor().is_some() {
-                    let changes = work.fingerprints(&offenders);
+                    let changes = fingerprints(&offenders);
                     let resource = remembered(work.remediation, &outcome.resource);
                     self.leave_alone(&outcome, &resource, LeftAlone::Exempt, &changes).await;
                 }
@@ -181,7 +181,7 @@ impl Engine {
                 ending.before = Some(facts_before(state, &outcome.steps));
                 let outcome = self.act(work, state, plan, &reason, outcome, ending).await;
                 if outcome.status == Status::Reverted {
-                    self.remember_revert(work, &outcome.id, work.fingerprints(&to_take_back)).await;
+                    self.remember_revert(work, &outcome.id, fingerprints(&to_take_back)).await;
                 }
                 if outcome.status == Status::Reverted && !fought.is_empty() {
                     return self.stand_back(work, &reason, outcome, fought).await;
@@ -411,17 +411,20 @@ impl<R: Remediation> Work<'_, R> {
     fn sort(&self, offenders: Vec<R::Offender>) -> Sorted<R::Offender> {
         let mut sorted = Sorted { to_take_back: Vec::new(), fought: Vec::new(), left_alone: Vec::new() };
         let is_a_change = self.delivery.signal.actor().is_some();
-        // Of findings, those are left alone that were known when a person undid something here.
+        // Of findings, those are left alone that were known when a person undid something here. From what contains, Rescind stands
+        // back for no longer than the limit says: nobody gets rid of it for good by a quarrel of an hour.
         let is_finding = matches!(self.delivery.signal.fact, Fact::Finding(_));
+        let is_over = |why: LeftAlone| match why {
+            LeftAlone::Undone => is_finding,
+            LeftAlone::StoodBack => R::INTERRUPTS_SERVICE,
+            LeftAlone::Exempt => false,
+        };
         let is_approved = matches!(self.cause, Cause::Approval { .. });
         let limit = self.wanted.common.repeat_limit;
         for offender in offenders {
-            let change = self.remediation.fingerprint(&offender);
-            let left_alone = self
-                .history
-                .left_alone
-                .iter()
-                .find(|(one, why)| !is_a_change && *one == change && !(is_finding && *why == LeftAlone::Undone));
+            let change = offender.fingerprint();
+            let left_alone =
+                self.history.left_alone.iter().find(|(one, why)| !is_a_change && *one == change && !is_over(*why));
             if let Some((_, why)) = left_alone {
                 sorted.left_alone.push((change, *why));
             } else if self.was_undone_since() {
@@ -441,10 +444,6 @@ impl<R: Remediation> Work<'_, R> {
         self.history.undone_at.is_some_and(|undone| finding.created.unwrap_or(self.delivery.signal.time) < undone)
     }
 
-    fn fingerprints(&self, offenders: &[R::Offender]) -> Vec<String> {
-        offenders.iter().map(|offender| self.remediation.fingerprint(offender)).collect()
-    }
-
     /// The steps that earlier deliveries made. What they did not note, they made only if the event tells of a risk, and
     /// where changes may be made.
     fn made_before(&self, live: &R::State, is_risk: bool) -> Vec<Step> {
@@ -461,6 +460,10 @@ impl<R: Remediation> Work<'_, R> {
         let is_first = outcome.steps.is_empty() && matches!(self.cause, Cause::Signal);
         is_first && plan.steps.len() == 1 && is_same_plan(&self.plan_of_event(live).steps, &plan.steps)
     }
+}
+
+fn fingerprints<O: Offender>(offenders: &[O]) -> Vec<String> {
+    offenders.iter().map(Offender::fingerprint).collect()
 }
 
 /// How a resource stood before these steps were made.

@@ -9,6 +9,7 @@ use rescind::settings::Mode;
 use rescind::{Call, Delivery, Outcome, Resource, Status, Step, Verdict};
 
 use super::{Cause, Conclusion, Engine, busy, remembered};
+use crate::aws::{CallError, CallFailure};
 use crate::clock;
 use crate::journal::{Claim, Ending, Entry, Held, Journal, LeftAlone};
 use crate::remediation::{AnyRemediation, Further, Heard, Remediation, ResourceState};
@@ -112,9 +113,8 @@ impl Engine {
             ))
         };
         let signal = &undoing.delivery.signal;
-        let is_meant = |heard: &Heard<R::Target>| {
-            Outcome::id_of(signal, remediation.name(), heard.resource()) == undoing.original.id
-        };
+        let is_meant =
+            |heard: &Heard<R::Target>| Outcome::id_of(signal, R::NAME, heard.resource()) == undoing.original.id;
         let Some(Heard::About { resource, target }) = remediation.listen(signal).into_iter().find(is_meant) else {
             return failed(outcome, "the event that is kept with it can't be read");
         };
@@ -151,10 +151,7 @@ impl Engine {
         mut outcome: Outcome,
     ) -> Outcome {
         let original = &undoing.original;
-        let failed = |outcome: Outcome, problem: &str| {
-            outcome.concluded(Verdict::NotApplicable, Status::Failed, &format!("not undone: {problem}"))
-        };
-        let Found { resource, target, state, held } = found;
+        let Found { resource, state, held, .. } = found;
         let now = state.facts();
         let is_expired = undoing.why == Why::Expired;
         // At its end each piece is looked at for itself: what has become of others is nothing to it.
@@ -178,15 +175,7 @@ impl Engine {
             Ok(scope) => scope,
             Err(problem) => return failed(outcome, &problem.to_string()),
         };
-        let made = original.steps.iter().rev().filter(|step| step.state == StepState::Done);
-        let mut steps: Vec<Step> = made.filter_map(inverted).collect();
-        // Several steps may be undone by one and the same call; it is made where the first of them was made.
-        let all: Vec<Call> = steps.iter().map(|step| step.call.clone()).collect();
-        let mut index = 0;
-        steps.retain(|step| {
-            index += 1;
-            !all.iter().skip(index).any(|later| *later == step.call)
-        });
+        let steps = steps_back(original);
         if let Some(journal) = self.journal.as_ref().filter(|_| !is_back && !is_begun)
             && let Err(problem) = journal.note_steps(&self.aws, held, &steps).await
         {
@@ -194,12 +183,31 @@ impl Engine {
         }
         for step in steps {
             let result = if is_back { Ok(()) } else { remediation.make(&scope, &step.call).await };
-            let state = if result.is_ok() { StepState::Done } else { StepState::Failed };
+            // By force, what is gone hinders nothing else from being put back.
+            let is_gone = |problem: &CallError| undoing.why == Why::Forced && problem.failure == CallFailure::Gone;
+            let state = match &result {
+                Ok(()) => StepState::Done,
+                Err(problem) if is_gone(problem) => StepState::Gone,
+                Err(_) => StepState::Failed,
+            };
             outcome.steps.push(Step { state, ..step });
-            if let Err(problem) = result {
+            if let Some(problem) = result.err().filter(|problem| !is_gone(problem)) {
                 return failed(outcome, &problem.to_string());
             }
         }
+        self.look_whether_undone(remediation, undoing, found, outcome).await
+    }
+
+    /// Reads the resource back after the calls were made, and says what became of it.
+    async fn look_whether_undone<R: Remediation>(
+        &self,
+        remediation: &R,
+        undoing: &Undoing,
+        found: &Found<'_, R>,
+        outcome: Outcome,
+    ) -> Outcome {
+        let (original, is_expired) = (&undoing.original, undoing.why == Why::Expired);
+        let Found { resource, target, .. } = found;
         let seen = match self.read(remediation, resource, target, Further::Undone(&original.steps)).await {
             Ok(state) if is_expired => {
                 let is_left = |step: &&Step| state.after(&step.call).facts() != state.facts();
@@ -214,7 +222,18 @@ impl Engine {
                     ),
                 };
             }
-            Ok(state) => state.facts(),
+            Ok(state) => {
+                let is_left = |step: &&Step| {
+                    let has_effect = state.after(&step.call).facts() != state.facts();
+                    step.state == StepState::Gone
+                        && (has_effect || outcome.steps.iter().all(|one| one.state == step.state))
+                };
+                if let Some(step) = outcome.steps.iter().find(is_left) {
+                    let what = format!("what {} needs is gone, and can't be put back; the rest is", step.call.call);
+                    return failed(outcome.clone(), &what);
+                }
+                state.facts()
+            }
             Err(problem) => return failed(outcome, &format!("the calls were accepted, but not verified: {problem}")),
         };
         let differs = undoing.before.as_ref().and_then(|before| difference(before, &seen));
@@ -253,6 +272,24 @@ impl Undoing {
         let is_gone = |piece: &&String| self.after.as_ref().is_none_or(|after| !after.contains_key(*piece));
         self.before.iter().flat_map(|before| before.keys()).filter(is_gone)
     }
+}
+
+fn failed(outcome: Outcome, problem: &str) -> Outcome {
+    outcome.concluded(Verdict::NotApplicable, Status::Failed, &format!("not undone: {problem}"))
+}
+
+/// The steps that undo those that were made, the last one first.
+fn steps_back(original: &Outcome) -> Vec<Step> {
+    let made = original.steps.iter().rev().filter(|step| step.state == StepState::Done);
+    let mut steps: Vec<Step> = made.filter_map(inverted).collect();
+    // Several steps may be undone by one and the same call; it is made where the first of them was made.
+    let all: Vec<Call> = steps.iter().map(|step| step.call.clone()).collect();
+    let mut index = 0;
+    steps.retain(|step| {
+        index += 1;
+        !all.iter().skip(index).any(|later| *later == step.call)
+    });
+    steps
 }
 
 /// The step that undoes a step, if it is not to stay.
