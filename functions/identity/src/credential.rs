@@ -1,17 +1,17 @@
 //! How a credential stands: an access key, or the sessions of a role; and the calls that change it, as data that can be
 //! shown, kept and made: parameters as the AWS CLI takes them.
 
-use std::sync::Arc;
-
 use aws_sdk_iam::Client;
-use aws_sdk_iam::types::{StatusType, Tag};
+use aws_sdk_iam::types::StatusType;
 use chrono::{DateTime, Utc};
 use rescind::journal::Facts;
 use rescind::signal::text;
 use rescind::{Call, Resource};
-use rescind_lambda::{CallError, CallFailure, ResourceState, Scope};
+use rescind_lambda::{CallError, ResourceState, Scope, not_ours, parameter, unless_gone};
 use serde_json::{Value, json};
 
+use crate::instance_role::{Profile, role_of};
+use crate::principal::{client, decode, is_name, pairs};
 use crate::sessions::POLICY;
 
 /// The IAM actions of what is called.
@@ -49,6 +49,8 @@ pub enum Credential {
         /// The role's unique id: another role may have the name by now.
         role: String,
     },
+    /// The sessions of the role of an instance; the resource is its profile, and only if the owner asks for it is the role read.
+    OfInstance(Profile),
     /// None that can be taken out of use, and why: a person has to act.
     Beyond(String),
     /// None at all.
@@ -66,6 +68,8 @@ pub struct State {
     pub key: Option<Key>,
     /// The role's policy [`POLICY`], byte for byte.
     pub policy: Option<String>,
+    /// The profile that holds the role, where the role of an instance is meant.
+    pub profile: Option<Profile>,
     /// When this was read; `None` when it is what the event alone tells.
     pub read: Option<DateTime<Utc>>,
 }
@@ -90,11 +94,6 @@ pub struct Key {
     pub status: String,
 }
 
-/// Whether a text can be the name of a user or role (IAM user guide, *IAM and AWS STS quotas*).
-pub fn is_name(text: &str) -> bool {
-    (1..=64).contains(&text.len()) && text.chars().all(|c| c.is_ascii_alphanumeric() || "_+=,.@-".contains(c))
-}
-
 impl State {
     /// Reads how a credential stands.
     ///
@@ -105,23 +104,25 @@ impl State {
         let state = match credential {
             Credential::Key => read_key(&client, &resource.id).await?,
             Credential::Sessions { role } => read_role(&client, &resource.id, role).await?,
-            Credential::Beyond(_) | Credential::Unnamed => Self::default(),
+            Credential::OfInstance(_) | Credential::Beyond(_) | Credential::Unnamed => Self::default(),
         };
-        Ok(Self { read: Some(scope.now()), ..state })
+        let profile = match credential {
+            Credential::OfInstance(profile) => Some(profile.clone()),
+            _ => None,
+        };
+        Ok(Self { read: Some(scope.now()), profile, ..state })
     }
-}
 
-fn client(scope: &Scope) -> Arc<Client> {
-    scope.client(|config, counter| {
-        Client::from_conf(aws_sdk_iam::config::Builder::from(config).interceptor(counter).build())
-    })
-}
-
-/// `None` for what is gone.
-fn unless_gone<T>(answer: Result<T, CallError>) -> Result<Option<T>, CallError> {
-    match answer {
-        Err(error) if error.failure == CallFailure::Gone => Ok(None),
-        answer => answer.map(Some),
+    /// Reads the role of an instance, too, by its profile; another credential stays as it was read.
+    ///
+    /// # Errors
+    /// When IAM could not be asked.
+    pub async fn with_role(self, scope: &Scope, resource: &Resource) -> Result<Self, CallError> {
+        let Some(profile) = &self.profile else { return Ok(self) };
+        let client = client(scope);
+        let Some((name, id)) = role_of(&client, &resource.id, profile.id.as_deref()).await? else { return Ok(self) };
+        let role = read_role(&client, &name, &id).await?;
+        Ok(Self { holder: role.holder, policy: role.policy, ..self })
     }
 }
 
@@ -181,26 +182,6 @@ async fn read_role(client: &Client, name: &str, id: &str) -> Result<State, CallE
         policy: policy.map(|policy| decoded(policy.policy_document())).transpose()?,
         ..State::default()
     })
-}
-
-fn pairs(tags: &[Tag]) -> Vec<(String, String)> {
-    tags.iter().map(|tag| (tag.key().to_owned(), tag.value().to_owned())).collect()
-}
-
-/// IAM answers with documents URL-encoded by RFC 3986 (IAM API reference, `GetRolePolicy`), in which a plus sign is itself.
-fn decode(encoded: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(encoded.len());
-    let mut rest = encoded.bytes();
-    while let Some(byte) = rest.next() {
-        if byte == b'%' {
-            let mut digit = || char::from(rest.next()?).to_digit(16);
-            let (high, low) = (digit()?, digit()?);
-            bytes.push(u8::try_from(high * 16 + low).ok()?);
-        } else {
-            bytes.push(byte);
-        }
-    }
-    String::from_utf8(bytes).ok()
 }
 
 /// The name of a key among the facts.
@@ -273,50 +254,22 @@ fn call(action: &str, parameters: Value) -> Call {
 /// When IAM does not accept it, or the call is none of these.
 pub async fn make(scope: &Scope, call: &Call) -> Result<(), CallError> {
     let client = client(scope);
-    let named = &call.parameters;
-    let need = |name: &'static str| {
-        text(named, name).ok_or_else(|| CallError::malformed("iam", format!("the parameter `{name}` is missing")))
-    };
     match call.call.as_str() {
         action::UPDATE_KEY => {
-            let request = client.update_access_key().user_name(need("userName")?);
-            let request = request.access_key_id(need("accessKeyId")?).status(StatusType::from(need("status")?));
-            let answer = request.send().await;
-            answer.map(drop).map_err(|error| CallError::from_sdk(action::UPDATE_KEY, &error))
+            let request = client.update_access_key().user_name(parameter(call, "userName")?);
+            let status = StatusType::from(parameter(call, "status")?);
+            let answer = request.access_key_id(parameter(call, "accessKeyId")?).status(status).send().await;
+            CallError::or(action::UPDATE_KEY, answer).map(drop)
         }
         action::PUT_POLICY => {
-            let request = client.put_role_policy().role_name(need("roleName")?).policy_name(POLICY);
-            let answer = request.policy_document(need("policyDocument")?).send().await;
-            answer.map(drop).map_err(|error| CallError::from_sdk(action::PUT_POLICY, &error))
+            let request = client.put_role_policy().role_name(parameter(call, "roleName")?).policy_name(POLICY);
+            let answer = request.policy_document(parameter(call, "policyDocument")?).send().await;
+            CallError::or(action::PUT_POLICY, answer).map(drop)
         }
         action::DELETE_POLICY => {
-            let answer = client.delete_role_policy().role_name(need("roleName")?).policy_name(POLICY).send().await;
-            let answer = answer.map(drop).map_err(|error| CallError::from_sdk(action::DELETE_POLICY, &error));
-            unless_gone(answer).map(drop)
+            let request = client.delete_role_policy().role_name(parameter(call, "roleName")?).policy_name(POLICY);
+            unless_gone(CallError::or(action::DELETE_POLICY, request.send().await)).map(drop)
         }
-        other => Err(CallError::malformed("iam", format!("`{other}` is not a call that this function makes"))),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn documents_are_decoded_and_a_plus_stays_one() {
-        assert_eq!(decode("%7B%22a%22%3A+1%2B%C3%A9%7D").as_deref(), Some("{\"a\":+1+é}"));
-        for broken in ["%", "%7", "%zz", "%ff"] {
-            assert_eq!(decode(broken), None, "{broken}");
-        }
-    }
-
-    #[test]
-    fn names_are_those_of_iam() {
-        for name in ["alice", "ci.deploy@web-1", "A+b=c,_"] {
-            assert!(is_name(name), "{name}");
-        }
-        for name in ["", "<root_account>", "a b", "a/b", "ä", &"x".repeat(65)] {
-            assert!(!is_name(name), "{name}");
-        }
+        _ => Err(not_ours(call)),
     }
 }

@@ -6,6 +6,9 @@
 //! does it; sessions issued after that work. What else stands in a policy of that name is kept. Whose key it is, IAM is
 //! asked, and a role is the one that is meant only if it has the unique id that the finding tells.
 //!
+//! On the owner's word alone (`rescind:instance-roles`), so does the role of an instance on which something hostile is, by the findings
+//! that have it isolated: whoever was on it may have taken its credentials along.
+//!
 //! ## Why it is risky
 //! Whoever has the credentials has all that their holder may do, from anywhere. MITRE ATT&CK T1078.004, T1552.005.
 //!
@@ -26,8 +29,11 @@
 //! session was issued before that. So several findings about one session are one denial, and whoever goes on trying the
 //! session causes no new one.
 //!
+//! The role of an instance may be that of others: they lose their sessions, too, until they get new ones. Of an instance on which others only
+//! call, the role is left alone. Its outcome is about the instance profile, which the finding names, and names the role.
+//!
 //! ## Tags
-//! `rescind:severity`, `rescind:break-glass`, and those of every remediation. The tag of an exemption is looked for at
+//! `rescind:severity`, `rescind:break-glass`, `rescind:instance-roles` (`leave` or `deny`), and those of every remediation. The tag of an exemption is looked for at
 //! the user or role.
 //!
 //! ## References
@@ -35,16 +41,17 @@
 //! temporary security credentials*. AWS Security Incident Response guide: *Containment*.
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
-use rescind::arn::Arn;
 use rescind::findings;
-use rescind::settings::{PrincipalPattern, SEVERITY, SettingsError, TagKey, Tags};
+use rescind::settings::{OwnSettings, PrincipalPattern, SEVERITY, SettingsError, TagKey, Tags};
 use rescind::signal::{Fact, Finding, Involved, Resource, Severity, Signal, field, text};
 use rescind::text::clean;
-use rescind::verdict::{Assessment, Evidence};
+use rescind::verdict::{Assessment, Evidence, Offender};
 use rescind::{Call, Plan, Step};
-use rescind_lambda::{CallError, Heard, Operation, Remediation, Scope, Subject};
+use rescind_lambda::{CallError, Further, Heard, Operation, Remediation, Scope, Subject};
 
-use crate::credential::{self as calls, ACTIVE, Credential, Holder, INACTIVE, Key, State, action, is_name};
+use crate::credential::{self as calls, ACTIVE, Credential, Holder, INACTIVE, Key, State, action};
+use crate::instance_role::{self, GET_PROFILE, Profile, Told};
+use crate::principal::{is_name, left_alone};
 use crate::sessions::{POLICY, denied_before, denying};
 
 /// See the module.
@@ -59,8 +66,6 @@ const BREAK_GLASS: TagKey = TagKey {
     value: "ARNs of roles or users whose credentials stay in use whatever a finding says; one that ends in `/` covers the path below it",
     default: "nobody",
 };
-const TAGS: &[TagKey] = &[SEVERITY, BREAK_GLASS];
-
 /// How far the clocks of AWS may be apart. A denial up to a later time would hit sessions that are still to be issued.
 const CLOCKS_APART: TimeDelta = TimeDelta::minutes(5);
 
@@ -70,6 +75,7 @@ const OPERATIONS: &[Operation] = &[
     Operation::reads(action::LIST_KEYS),
     Operation::reads(action::GET_ROLE),
     Operation::reads(action::GET_POLICY),
+    Operation::reads(GET_PROFILE),
     Operation::changes(action::UPDATE_KEY),
     Operation::changes(action::PUT_POLICY),
     // An inverse.
@@ -102,6 +108,8 @@ pub struct Target {
 pub struct Wanted {
     severity: Severity,
     break_glass: Vec<PrincipalPattern>,
+    /// Whether the roles of hostile instances are meant, too.
+    denies_instances: bool,
 }
 
 /// Credentials that can be used.
@@ -114,26 +122,19 @@ pub enum Usable {
 }
 
 impl Remediation for CredentialsCompromised {
+    const NAME: &'static str = NAME;
+    const CALLS: &'static [&'static str] = &[];
+    const OPERATIONS: &'static [Operation] = OPERATIONS;
+    const INTERRUPTS_SERVICE: bool = true;
+
     type Target = Target;
     type State = State;
     type Settings = Wanted;
     type Offender = Usable;
 
-    fn name(&self) -> &'static str {
-        NAME
-    }
-
-    fn tags(&self) -> &'static [TagKey] {
-        TAGS
-    }
-
-    fn operations(&self) -> &'static [Operation] {
-        OPERATIONS
-    }
-
     fn listen(&self, signal: &Signal) -> Vec<Heard<Target>> {
         let Fact::Finding(finding) = &signal.fact else { return Vec::new() };
-        if !findings::concerns(NAME, finding) {
+        if !findings::concerns(NAME, finding) && !instance_role::concerns(finding) {
             return Vec::new();
         }
         if let Some(reason) = findings::found_by_owner(finding) {
@@ -141,7 +142,9 @@ impl Remediation for CredentialsCompromised {
         }
         let advice = findings::advice(finding);
         let mut all: Vec<(Resource, Target)> = Vec::new();
-        for (resource, credential, key) in credentials(signal, finding) {
+        let (of_instances, left) = of_instances(finding);
+        let named = credentials(signal, finding, of_instances.is_empty() && left.is_empty());
+        for (resource, credential, key) in named.into_iter().chain(of_instances) {
             // Several sessions of one role are one affair.
             if let Some((_, target)) = all.iter_mut().find(|(one, _)| *one == resource) {
                 target.keys.extend(key);
@@ -160,15 +163,8 @@ impl Remediation for CredentialsCompromised {
             };
             all.push((resource, target));
         }
-        all.into_iter().map(|(resource, target)| Heard::About { resource, target }).collect()
-    }
-
-    fn interrupts_service(&self) -> bool {
-        true
-    }
-
-    fn settings(&self, tags: &Tags) -> Result<Wanted, SettingsError> {
-        Ok(Wanted { severity: tags.severity()?, break_glass: tags.principals(BREAK_GLASS.key)? })
+        let about = |(resource, target)| Heard::About { resource, target };
+        all.into_iter().map(about).chain(left).collect()
     }
 
     fn state_of_event(&self, resource: &Resource, target: &Target, live: Option<&State>) -> Option<State> {
@@ -185,10 +181,16 @@ impl Remediation for CredentialsCompromised {
         State::read(scope, resource, &target.credential).await
     }
 
-    fn fingerprint(&self, usable: &Usable) -> String {
-        match usable {
-            Usable::Key(id) => calls::key_fact(id),
-            Usable::Sessions => calls::policy_fact(),
+    async fn read_further(
+        &self,
+        scope: &Scope,
+        resource: &Resource,
+        state: State,
+        further: Further<'_, Wanted>,
+    ) -> Result<State, CallError> {
+        match further {
+            Further::Wanted(wanted) if !wanted.denies_instances => Ok(state),
+            _ => state.with_role(scope, resource).await,
         }
     }
 
@@ -203,7 +205,14 @@ impl Remediation for CredentialsCompromised {
             let reason = format!("{id} is left alone: {finding}; `rescind:severity` asks for {}", settings.severity);
             return Assessment::Harmless { reason };
         }
-        let why = format!("{id}: {} ({finding})", target.reason);
+        let why = match (&target.credential, &state.holder) {
+            (Credential::OfInstance(Profile { instance, .. }), Some(role)) => format!(
+                "{instance}: {} ({finding}); its role is {}, and other instances that have it are hit, too",
+                target.reason,
+                clean(&role.arn, 200)
+            ),
+            _ => format!("{id}: {} ({finding})", target.reason),
+        };
         let evidence = || evidence(state, target);
         let left = |to: &str| Assessment::Report { reason: format!("{why}; {to}"), evidence: evidence() };
         let gone = || Assessment::Harmless { reason: format!("{id} is gone ({finding})") };
@@ -212,6 +221,17 @@ impl Remediation for CredentialsCompromised {
                 return Assessment::Harmless { reason: format!("{finding} names no credentials of this account") };
             }
             Credential::Beyond(what) => return left(what),
+            Credential::OfInstance(Profile { instance, .. }) if !settings.denies_instances => {
+                let reason = format!(
+                    "the role of {instance} is left alone: other instances may have it, and `rescind:instance-roles` is `leave` ({finding})"
+                );
+                return Assessment::Harmless { reason };
+            }
+            Credential::OfInstance(_) if state.read.is_none() => {
+                return Assessment::Unclear {
+                    reason: format!("{why}; the event does not tell which role the profile holds"),
+                };
+            }
             Credential::Key if state.is_of_no_user => {
                 return left(
                     "IAM knows no user whose key it is: if it is the root user's, only the root user can deactivate it",
@@ -224,7 +244,7 @@ impl Remediation for CredentialsCompromised {
                 }
                 Some(key) => Usable::Key(key.id.clone()),
             },
-            Credential::Sessions { .. } => {
+            Credential::Sessions { .. } | Credential::OfInstance(_) => {
                 let denied = state.policy.as_deref().and_then(denied_before);
                 if let Some(denied) = denied.filter(|denied| *denied >= target.seen) {
                     let reason = format!("{why}; its sessions from before {denied} are denied already");
@@ -276,10 +296,30 @@ impl Remediation for CredentialsCompromised {
     }
 }
 
+impl OwnSettings for Wanted {
+    const TAGS: &'static [TagKey] = &[SEVERITY, BREAK_GLASS, instance_role::TAG];
+
+    fn of_tags(tags: &Tags) -> Result<Self, SettingsError> {
+        let denies_instances = instance_role::is_to_be_denied(tags)?;
+        Ok(Self { severity: tags.severity()?, break_glass: tags.principals(BREAK_GLASS.key)?, denies_instances })
+    }
+}
+
+impl Offender for Usable {
+    fn fingerprint(&self) -> String {
+        match self {
+            Self::Key(id) => calls::key_fact(id),
+            Self::Sessions => calls::policy_fact(),
+        }
+    }
+}
+
 /// Each of the credentials that a finding names: what is to be changed, what it is, and the access key.
-fn credentials(signal: &Signal, finding: &Finding) -> Vec<(Resource, Credential, Option<String>)> {
+///
+/// Where none is named, that is answered, too, if nothing else is: `is_alone`.
+fn credentials(signal: &Signal, finding: &Finding, is_alone: bool) -> Vec<(Resource, Credential, Option<String>)> {
     let named = findings::resources_for(NAME, finding);
-    if !named.is_empty() {
+    if !named.is_empty() || !is_alone {
         return named.into_iter().map(credential).collect();
     }
     // Of the root user's sign-in, a finding need not name a key; of somebody without credentials, it can't.
@@ -287,6 +327,19 @@ fn credentials(signal: &Signal, finding: &Finding) -> Vec<(Resource, Credential,
     let is_root = details.and_then(|details| text(details, "userType")).is_some_and(|kind| kind == "Root");
     let credential = if is_root { Credential::Beyond(OF_ROOT.to_owned()) } else { Credential::Unnamed };
     vec![(account(signal), credential, None)]
+}
+
+/// The roles of the instances that a finding calls hostile, and the instances whose roles are left alone.
+#[expect(clippy::type_complexity, reason = "as `credentials` has them, and what is left")]
+fn of_instances(finding: &Finding) -> (Vec<(Resource, Credential, Option<String>)>, Vec<Heard<Target>>) {
+    let (mut meant, mut left) = (Vec::new(), Vec::new());
+    for told in instance_role::told(finding) {
+        match told {
+            Told::Meant(resource, profile) => meant.push((resource, Credential::OfInstance(profile), None)),
+            Told::Left(resource, reason) => left.push(Heard::Harmless { resource, reason }),
+        }
+    }
+    (meant, left)
 }
 
 fn account(signal: &Signal) -> Resource {
@@ -352,7 +405,7 @@ fn told(finding: &Finding, resource: &Resource, credential: &Credential) -> Opti
             ("user", involved.holder.as_ref()?.name.as_deref().filter(|name| is_name(name))?)
         }
         Credential::Sessions { .. } => ("role", resource.id.as_str()),
-        Credential::Beyond(_) | Credential::Unnamed => return None,
+        Credential::OfInstance(_) | Credential::Beyond(_) | Credential::Unnamed => return None,
     };
     let partition = text(&finding.detail, "partition").unwrap_or("aws");
     let arn = format!("arn:{partition}:iam::{}:{kind}/{name}", resource.account);
@@ -361,25 +414,9 @@ fn told(finding: &Finding, resource: &Resource, credential: &Credential) -> Opti
 
 /// Why the credentials of a principal stay in use, if they do.
 fn protection(subject: &Subject<'_, CredentialsCompromised>, holder: &Holder) -> Option<String> {
-    let arn = clean(&holder.arn, 200);
-    let of_aws = Arn::parse(&holder.arn).map(|arn| arn.resource().to_owned()).unwrap_or_default();
-    if subject.own_roles.iter().any(|own| is_own(own, &holder.arn)) {
-        Some(format!("{arn} is Rescind's own: it never locks itself out"))
-    } else if subject.settings.break_glass.iter().any(|pattern| pattern.covers(&holder.arn)) {
-        Some(format!("`rescind:break-glass` covers {arn}"))
-    } else if of_aws.starts_with("role/aws-service-role/") {
-        Some(format!("{arn} is a service-linked role, which AWS alone can change"))
-    } else if of_aws.starts_with("role/aws-reserved/") {
-        Some(format!("{arn} is a role of AWS, such as IAM Identity Center's: revoke the session there"))
-    } else {
-        None
-    }
-}
-
-/// Whether a role is Rescind's own, or has that part in its stack of another Region: CloudFormation ends names at random.
-fn is_own(own: &str, arn: &str) -> bool {
-    let before_the_end = |arn: &str| arn.rsplit_once('-').map(|(start, _)| start.to_owned());
-    own == arn || before_the_end(own).is_some_and(|start| before_the_end(arn).as_ref() == Some(&start))
+    let is_covered = subject.settings.break_glass.iter().any(|pattern| pattern.covers(&holder.arn));
+    let covered = is_covered.then(|| format!("`rescind:break-glass` covers {}", clean(&holder.arn, 200)));
+    left_alone(&holder.arn, subject.own_roles).or(covered)
 }
 
 fn evidence(state: &State, target: &Target) -> Vec<Evidence> {

@@ -1,14 +1,30 @@
-//! Takes compromised credentials out of use.
+//! Takes compromised credentials out of use, and permissions back that make an administrator or let strangers in.
 //!
-//! A remediation is one file: `credentials_compromised`. What it needs stands beside it: `credential` (how a key or a role
-//! stands, and the calls that change it) and `sessions` (the policy that denies the sessions of a role).
+//! A remediation is one file: `admin_policy_attached`, `credentials_compromised`, `role_trusts_stranger`. What they need stands beside them: `principal` (users, roles and
+//! groups), `power` (what a policy gives away), `attachment` (policies that are attached), `trust` (whom a role lets in), `credential` (how a key or a
+//! role stands, and the calls that change it) and `sessions` (the policy that denies the sessions of a role).
 
+pub mod admin_policy_attached;
+pub mod attachment;
 pub mod credential;
 pub mod credentials_compromised;
+pub mod instance_role;
+pub mod power;
+pub mod principal;
+pub mod role_trusts_stranger;
 pub mod sessions;
+pub mod trust;
 
+use principal::{Kind, RecordedPrincipals};
 use rescind_lambda::Function;
 
 /// The function and its remediations.
-pub const FUNCTION: Function =
-    Function { name: "identity", remediations: &[&credentials_compromised::CredentialsCompromised], recorded: &[] };
+pub const FUNCTION: Function = Function {
+    name: "identity",
+    remediations: &[
+        &admin_policy_attached::AdminPolicyAttached,
+        &credentials_compromised::CredentialsCompromised,
+        &role_trusts_stranger::RoleTrustsStranger,
+    ],
+    recorded: &[&RecordedPrincipals(Kind::User), &RecordedPrincipals(Kind::Role), &RecordedPrincipals(Kind::Group)],
+};

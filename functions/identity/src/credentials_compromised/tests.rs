@@ -64,7 +64,7 @@ fn judged_of(signal: &Signal, state: &State, tags: &[(&str, &str)]) -> (Assessme
     let (resource, target) = heard(signal);
     let tags = Tags::of_rule(tags.iter().copied());
     let common = Settings::parse(&tags, &[]).unwrap();
-    let settings = CredentialsCompromised.settings(&tags).unwrap();
+    let settings = Wanted::of_tags(&tags).unwrap();
     let own_roles = [OWN.to_owned()];
     let subject = Subject {
         resource: &resource,
@@ -99,6 +99,71 @@ fn an_active_key_is_deactivated_and_its_state_comes_back() {
     assert!(matches!(judged(&of_alice(), &user_with(INACTIVE), &[]).0, Assessment::AlreadySafe { .. }));
     let gone = State { key: None, ..user_with(ACTIVE) };
     assert!(matches!(judged(&of_alice(), &gone, &[]).0, Assessment::Harmless { .. }));
+}
+
+/// A finding about an instance with the role `web`, or one that tells no role.
+fn of_instance(role: &str, profile: &Value) -> Signal {
+    let mut signal = signal(8.0, &json!(null), &json!({"resourceRole": role}));
+    let Fact::Finding(finding) = &signal.fact else { panic!("{signal:?}") };
+    let mut detail = finding.detail.clone();
+    detail["type"] = json!("Backdoor:EC2/C&CActivity.B");
+    let details = json!({"instanceId": "i-1", "iamInstanceProfile": profile});
+    detail["resource"] = json!({"resourceType": "Instance", "instanceDetails": details});
+    let event = json!({"id": "1", "source": "aws.guardduty", "detail-type": "GuardDuty Finding",
+        "time": "2026-11-24T09:30:00Z", "account": ACCOUNT, "region": "eu-central-1", "detail": detail});
+    signal = rescind::signal::decode(event).unwrap().signal;
+    signal
+}
+
+fn web_profile() -> Value {
+    json!({"arn": format!("arn:aws:iam::{ACCOUNT}:instance-profile/team/web"), "id": "AIPA1"})
+}
+
+#[test]
+fn the_role_of_an_instance_is_denied_only_where_the_owner_says_so() {
+    let signal = of_instance("ACTOR", &web_profile());
+    let (resource, target) = heard(&signal);
+    assert_eq!((resource.kind.as_str(), resource.id.as_str()), ("AWS::IAM::InstanceProfile", "web"));
+    let profile = Profile { instance: "i-1".to_owned(), id: Some("AIPA1".to_owned()) };
+    assert_eq!(target.credential, Credential::OfInstance(profile.clone()));
+    let state = State { profile: Some(profile), ..role_with(None) };
+    for tags in [&[][..], &[("rescind:instance-roles", "leave")]] {
+        let (assessment, _) = judged_of(&signal, &state, tags);
+        assert!(matches!(&assessment, Assessment::Harmless { reason } if reason.contains("`leave`")), "{assessment:?}");
+    }
+    let deny = [("rescind:instance-roles", "deny")];
+    let (assessment, plan) = judged_of(&signal, &state, &deny);
+    let Assessment::Risky { reason, .. } = assessment else { panic!("{assessment:?}") };
+    assert!(reason.contains(":role/web") && reason.contains("other instances"), "{reason}");
+    let sent = "2026-11-24T09:30:00Z".parse().unwrap();
+    let step = Step::planned(calls::put_policy("web", &denying(None, sent).unwrap()), calls::delete_policy("web"));
+    assert_eq!(plan.steps, [step]);
+    // Nobody's break glass, nor Rescind itself, is locked out by it.
+    let own = State { holder: Some(holder("role", "rescind-IdentityRole-EXAMPLE")), ..state.clone() };
+    assert!(matches!(judged_of(&signal, &own, &deny).0, Assessment::Report { .. }));
+    let gone = State { holder: None, ..state };
+    assert!(matches!(judged_of(&signal, &gone, &deny).0, Assessment::Harmless { .. }));
+    assert!(Wanted::of_tags(&Tags::of_rule([("rescind:instance-roles", "yes")])).is_err());
+}
+
+#[test]
+fn an_instance_that_is_a_target_or_has_no_role_is_answered_and_left_alone() {
+    let mut called_upon = of_instance("TARGET", &web_profile());
+    if let Fact::Finding(finding) = &mut called_upon.fact {
+        finding.contacts.clear();
+    }
+    // As GuardDuty tells who was only called upon.
+    let kind = "UnauthorizedAccess:EC2/SSHBruteForce";
+    if let Fact::Finding(finding) = &mut called_upon.fact {
+        kind.clone_into(&mut finding.kind);
+    }
+    let hostile = "arn:aws:iam::111122223333:instance-profile/<b>";
+    let nameless =
+        [json!(null), json!({}), json!({"arn": "x"}), json!({"arn": hostile})].map(|p| of_instance("ACTOR", &p));
+    for signal in [called_upon].iter().chain(&nameless) {
+        let heard = CredentialsCompromised.listen(signal);
+        assert!(matches!(&heard[..], [Heard::Harmless { resource, .. }] if resource.id == "i-1"), "{heard:?}");
+    }
 }
 
 #[test]
@@ -198,7 +263,7 @@ fn a_finding_without_credentials_is_harmless_unless_it_is_of_the_root_user() {
 fn tags_that_do_not_parse_are_named() {
     for (key, value) in [("rescind:severity", "urgent"), ("rescind:break-glass", "alice"), ("rescind:break-glass", "")]
     {
-        let error = CredentialsCompromised.settings(&Tags::of_rule([(key, value)])).unwrap_err();
+        let error = Wanted::of_tags(&Tags::of_rule([(key, value)])).unwrap_err();
         assert!(error.to_string().contains(key), "{error}");
     }
 }
@@ -227,6 +292,7 @@ fn any_state() -> impl Strategy<Value = State> {
             policy,
             holder,
             is_of_no_user: false,
+            profile: None,
             read: is_read.then(|| "2026-11-24T09:31:00Z".parse().unwrap()),
         }
     })

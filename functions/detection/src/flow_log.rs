@@ -1,0 +1,310 @@
+//! A flow log: its definition, as AWS Config, EC2 and a call tell it, and the calls that make it and delete it.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use aws_sdk_ec2::types::{
+    DestinationFileFormat, DestinationOptionsRequest, FlowLog, FlowLogsResourceType, LogDestinationType, ResourceType,
+    Tag, TagSpecification, TrafficType, UnsuccessfulItem,
+};
+use aws_sdk_ec2::{Client, config::Builder};
+use rescind::signal::{field, items, number, text};
+use rescind::{Call, Resource, Snapshot};
+use rescind_lambda::{CallError, Operation, Recorded, Scope, not_ours};
+use serde_json::{Map, Value, json};
+
+/// As AWS Config names the type.
+pub const KIND: &str = "AWS::EC2::FlowLog";
+
+/// `DescribeFlowLogs`.
+pub const DESCRIBE: &str = "ec2:DescribeFlowLogs";
+/// `CreateFlowLogs`.
+pub const CREATE: &str = "ec2:CreateFlowLogs";
+/// `DeleteFlowLogs`.
+pub const DELETE: &str = "ec2:DeleteFlowLogs";
+
+/// Where a kept state has what AWS Config leaves out: the tags and the role for another account.
+const LEFT_OUT: &str = "FlowLog";
+
+/// What a flow log is made of, but for its id and its tags.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Definition {
+    /// The VPC, subnet, network interface or gateway whose traffic is logged.
+    pub resource: String,
+    /// By its name in a call: `TrafficType`, `LogDestination`, …
+    parts: BTreeMap<&'static str, String>,
+}
+
+/// The parts of a definition that are texts or numbers.
+const PARTS: [(&str, &str); 8] = [
+    ("TrafficType", "trafficType"),
+    ("LogDestinationType", "logDestinationType"),
+    ("LogDestination", "logDestination"),
+    ("LogGroupName", "logGroupName"),
+    ("DeliverLogsPermissionArn", "deliverLogsPermissionArn"),
+    ("DeliverCrossAccountRole", "deliverCrossAccountRole"),
+    ("LogFormat", "logFormat"),
+    ("MaxAggregationInterval", "maxAggregationInterval"),
+];
+
+/// The options of a destination in S3, and what holds where they are not told.
+const OPTIONS: [(&str, &str, &str); 3] = [
+    ("FileFormat", "fileFormat", "plain-text"),
+    ("HiveCompatiblePartitions", "hiveCompatiblePartitions", "false"),
+    ("PerHourPartition", "perHourPartition", "false"),
+];
+
+impl Definition {
+    /// Reads what AWS Config recorded, or the parameters of a call. `None` where that is not enough to make it again.
+    pub fn read(told: &Value) -> Option<Self> {
+        let ids = items(field(told, "resourceIds"));
+        let resource = text(told, "resourceId").or_else(|| ids.first()?.as_str())?.to_owned();
+        let word = |value: &Value| match value {
+            Value::String(text) => Some(text.clone()).filter(|text| !text.is_empty()),
+            Value::Number(_) | Value::Bool(_) => Some(value.to_string()),
+            Value::Null | Value::Array(_) | Value::Object(_) => None,
+        };
+        let mut parts: BTreeMap<&'static str, String> =
+            PARTS.iter().filter_map(|(name, told_as)| Some((*name, word(field(told, told_as)?)?))).collect();
+        if parts.get("LogDestinationType").is_some_and(|kind| kind == "s3") {
+            let options = field(told, "destinationOptions");
+            let of = |told_as: &str| options.and_then(|options| word(field(options, told_as)?));
+            parts.extend(
+                OPTIONS.map(|(name, told_as, default)| (name, of(told_as).unwrap_or_else(|| default.to_owned()))),
+            );
+        }
+        // A log group of the own account is told by its name, and may be told by its ARN besides. Only one of them may be asked for.
+        if parts.contains_key("LogGroupName") && !parts.contains_key("DeliverCrossAccountRole") {
+            parts.remove("LogDestination");
+        } else {
+            parts.remove("LogGroupName");
+        }
+        let is_whole = (parts.contains_key("LogDestination") || parts.contains_key("LogGroupName"))
+            && ["LogFormat", "MaxAggregationInterval"].iter().all(|name| parts.contains_key(name));
+        (is_whole && kind(&resource).is_some()).then_some(Self { resource, parts })
+    }
+
+    /// A flow log as EC2 tells it.
+    fn of_ec2(log: &FlowLog) -> Option<Self> {
+        let options = log.destination_options().map(|options| {
+            json!({
+                "fileFormat": options.file_format().map(DestinationFileFormat::as_str),
+                "hiveCompatiblePartitions": options.hive_compatible_partitions(),
+                "perHourPartition": options.per_hour_partition(),
+            })
+        });
+        Self::read(&json!({
+            "resourceId": log.resource_id(), "trafficType": log.traffic_type().map(TrafficType::as_str),
+            "logDestinationType": log.log_destination_type().map(LogDestinationType::as_str),
+            "logDestination": log.log_destination(), "logGroupName": log.log_group_name(),
+            "deliverLogsPermissionArn": log.deliver_logs_permission_arn(),
+            "deliverCrossAccountRole": log.deliver_cross_account_role(), "logFormat": log.log_format(),
+            "maxAggregationInterval": log.max_aggregation_interval(), "destinationOptions": options,
+        }))
+    }
+
+    /// A state that was kept, with the tags that the flow log had.
+    pub fn of_state(state: &Snapshot) -> Option<(Self, Vec<(String, String)>)> {
+        let left_out = state.supplementary.get(LEFT_OUT).unwrap_or(&Value::Null);
+        let mut whole = state.configuration.clone();
+        if let (Some(whole), Some(role)) = (whole.as_object_mut(), field(left_out, "deliverCrossAccountRole")) {
+            whole.insert("deliverCrossAccountRole".to_owned(), role.clone());
+        }
+        let tag = |tag: &Value| Some((text(tag, "key")?.to_owned(), text(tag, "value").unwrap_or_default().to_owned()));
+        let tags = items(field(left_out, "tags")).into_iter().filter_map(tag).collect();
+        Some((Self::read(&whole)?, tags))
+    }
+
+    /// Where the records go.
+    pub fn destination(&self) -> &str {
+        let part = |name| self.parts.get(name).map(String::as_str);
+        part("LogDestination").or_else(|| part("LogGroupName")).unwrap_or_default()
+    }
+
+    /// The parameters that make it.
+    fn parameters(&self) -> Map<String, Value> {
+        let mut parameters = Map::new();
+        parameters.insert("ResourceIds".to_owned(), json!([self.resource]));
+        parameters.insert("ResourceType".to_owned(), json!(kind(&self.resource).map(|kind| kind.as_str().to_owned())));
+        let mut options = Map::new();
+        for (name, value) in &self.parts {
+            let told = match *name {
+                "MaxAggregationInterval" => json!(value.parse::<i32>().unwrap_or(600)),
+                "HiveCompatiblePartitions" | "PerHourPartition" => json!(value == "true"),
+                _ => json!(value),
+            };
+            let is_option = OPTIONS.iter().any(|(option, ..)| option == name);
+            if is_option { &mut options } else { &mut parameters }.insert((*name).to_owned(), told);
+        }
+        if !options.is_empty() {
+            parameters.insert("DestinationOptions".to_owned(), Value::Object(options));
+        }
+        parameters
+    }
+
+    /// The call that makes it anew, once for each token.
+    pub fn create(&self, tags: &[(String, String)], token: &str) -> Call {
+        let mut parameters = self.parameters();
+        parameters.insert("ClientToken".to_owned(), json!(token));
+        // EC2 keeps tags that begin so for itself.
+        let tags = tags.iter().filter(|(key, _)| !key.starts_with("aws:"));
+        let tags: Vec<Value> = tags.map(|(key, value)| json!({"Key": key, "Value": value})).collect();
+        if !tags.is_empty() {
+            let tags = json!([{"ResourceType": "vpc-flow-log", "Tags": tags}]);
+            parameters.insert("TagSpecifications".to_owned(), tags);
+        }
+        Call::new(CREATE, Value::Object(parameters))
+    }
+
+    /// The call that deletes it, whichever id it has.
+    pub fn delete(&self) -> Call {
+        Call::new(DELETE, Value::Object(self.parameters()))
+    }
+}
+
+/// What the id is one of.
+fn kind(resource: &str) -> Option<FlowLogsResourceType> {
+    let (start, _) = resource.rsplit_once('-')?;
+    Some(match start {
+        "vpc" => FlowLogsResourceType::Vpc,
+        "subnet" => FlowLogsResourceType::Subnet,
+        "eni" => FlowLogsResourceType::NetworkInterface,
+        "tgw" => FlowLogsResourceType::TransitGateway,
+        "tgw-attach" => FlowLogsResourceType::TransitGatewayAttachment,
+        _ => return None,
+    })
+}
+
+/// A flow log that is there: its id, since when, its definition and what it is tagged with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// Its id.
+    pub id: String,
+    /// When it was made, as EC2 tells it.
+    pub since: String,
+    /// What it is made of; `None` where that can't be read.
+    pub definition: Option<Definition>,
+}
+
+/// The flow logs of the account and Region.
+///
+/// # Errors
+/// When EC2 could not be asked.
+pub async fn read_all(scope: &Scope) -> Result<Vec<Standing>, CallError> {
+    let mut pages = client(scope).describe_flow_logs().into_paginator().send();
+    let mut all = Vec::new();
+    while let Some(page) = pages.next().await {
+        let page = CallError::or(DESCRIBE, page)?;
+        all.extend(page.flow_logs().iter().map(|log| Standing {
+            id: log.flow_log_id().unwrap_or_default().to_owned(),
+            since: log.creation_time().map(ToString::to_string).unwrap_or_default(),
+            definition: Definition::of_ec2(log),
+        }));
+    }
+    Ok(all)
+}
+
+/// Makes one of the calls of this module.
+///
+/// # Errors
+/// When EC2 does not accept it.
+pub async fn make(scope: &Scope, call: &Call) -> Result<(), CallError> {
+    let definition = Definition::read(&call.parameters).ok_or_else(|| not_ours(call))?;
+    match call.call.as_str() {
+        CREATE => create(scope, &definition, &call.parameters).await,
+        DELETE => {
+            let all = read_all(scope).await?;
+            let same = all.into_iter().filter(|log| log.definition.as_ref() == Some(&definition));
+            let ids: Vec<String> = same.map(|log| log.id).collect();
+            if ids.is_empty() {
+                return Ok(());
+            }
+            let answer = client(scope).delete_flow_logs().set_flow_log_ids(Some(ids)).send().await;
+            refused(DELETE, CallError::or(DELETE, answer)?.unsuccessful())
+        }
+        _ => Err(not_ours(call)),
+    }
+}
+
+async fn create(scope: &Scope, definition: &Definition, named: &Value) -> Result<(), CallError> {
+    let part = |name: &str| definition.parts.get(name).cloned();
+    let options = part("FileFormat").map(|format| {
+        let is = |name: &str| part(name).is_some_and(|value| value == "true");
+        let options = DestinationOptionsRequest::builder().file_format(DestinationFileFormat::from(format.as_str()));
+        let options = options.hive_compatible_partitions(is("HiveCompatiblePartitions"));
+        options.per_hour_partition(is("PerHourPartition")).build()
+    });
+    let specifications = items(field(named, "tagSpecifications"));
+    let tags = specifications.into_iter().flat_map(|specification| items(field(specification, "tags")));
+    let tag = |tag: &Value| {
+        Tag::builder()
+            .set_key(text(tag, "key").map(str::to_owned))
+            .value(text(tag, "value").unwrap_or_default())
+            .build()
+    };
+    let tags: Vec<Tag> = tags.map(tag).collect();
+    let tags = TagSpecification::builder().resource_type(ResourceType::VpcFlowLog).set_tags(Some(tags)).build();
+    let tags = Some(vec![tags]).filter(|tags| tags.iter().any(|tags| !tags.tags().is_empty()));
+    let interval = number(named, "maxAggregationInterval").and_then(|interval| i32::try_from(interval).ok());
+    let request = client(scope).create_flow_logs().resource_ids(&definition.resource);
+    let request = request.set_resource_type(kind(&definition.resource));
+    let request = request.set_traffic_type(part("TrafficType").as_deref().map(TrafficType::from));
+    let request = request.set_log_destination_type(part("LogDestinationType").as_deref().map(LogDestinationType::from));
+    let request = request.set_log_destination(part("LogDestination")).set_log_group_name(part("LogGroupName"));
+    let request = request.set_deliver_logs_permission_arn(part("DeliverLogsPermissionArn"));
+    let request = request.set_deliver_cross_account_role(part("DeliverCrossAccountRole"));
+    let request = request.set_log_format(part("LogFormat")).set_max_aggregation_interval(interval);
+    let request = request.set_destination_options(options).set_tag_specifications(tags);
+    let answer = request.set_client_token(text(named, "clientToken").map(str::to_owned)).send().await;
+    refused(CREATE, CallError::or(CREATE, answer)?.unsuccessful())
+}
+
+/// An answer may say item by item that nothing was done.
+fn refused(call: &'static str, items: &[UnsuccessfulItem]) -> Result<(), CallError> {
+    let error = items.iter().find_map(UnsuccessfulItem::error);
+    error.map_or(Ok(()), |error| {
+        let (code, message) = (error.code().unwrap_or_default(), error.message().unwrap_or_default());
+        Err(CallError::of_item(call, code, message))
+    })
+}
+
+/// The client of EC2.
+fn client(scope: &Scope) -> Arc<Client> {
+    scope.client(|config, counter| Client::from_conf(Builder::from(config).interceptor(counter).build()))
+}
+
+/// Keeps the states of flow logs, with their tags and what else AWS Config leaves out.
+#[derive(Debug, Clone, Copy)]
+pub struct RecordedFlowLogs;
+
+impl Recorded for RecordedFlowLogs {
+    fn resource_type(&self) -> &'static str {
+        KIND
+    }
+
+    fn operations(&self) -> &'static [Operation] {
+        const { &[Operation::reads(DESCRIBE)] }
+    }
+
+    fn complete<'a>(
+        &'a self,
+        scope: &'a Scope,
+        resource: &'a Resource,
+        state: &'a mut Snapshot,
+    ) -> Pin<Box<dyn Future<Output = Result<(), CallError>> + Send + 'a>> {
+        Box::pin(async move {
+            // One that is gone by now is not in the answer, and no error.
+            let filter = aws_sdk_ec2::types::Filter::builder().name("flow-log-id").values(&resource.id).build();
+            let answer = CallError::or(DESCRIBE, client(scope).describe_flow_logs().filter(filter).send().await)?;
+            if let Some(log) = answer.flow_logs().first() {
+                let tags = log.tags().iter().map(|tag| json!({"key": tag.key(), "value": tag.value()}));
+                let tags: Vec<Value> = tags.collect();
+                let kept = json!({"tags": tags, "deliverCrossAccountRole": log.deliver_cross_account_role()});
+                state.supplementary.insert(LEFT_OUT.to_owned(), kept);
+            }
+            Ok(())
+        })
+    }
+}

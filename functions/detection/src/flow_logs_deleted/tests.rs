@@ -1,0 +1,162 @@
+use super::*;
+use rescind::settings::{Settings, Tags};
+use rescind_lambda::ResourceState;
+use serde_json::json;
+
+fn signal(request: &Value, response: &Value) -> Signal {
+    let event = json!({
+        "detail-type": "AWS API Call via CloudTrail", "source": "aws.ec2", "account": "111122223333",
+        "time": "2026-11-24T09:30:00Z", "region": "eu-central-1",
+        "detail": {"eventName": "DeleteFlowLogs", "eventSource": "ec2.amazonaws.com", "eventID": "e1",
+            "requestParameters": request, "responseElements": response},
+    });
+    rescind::signal::decode(event).unwrap().signal
+}
+
+fn heard(request: &Value, response: &Value) -> Vec<Heard<Deleted>> {
+    FlowLogsDeleted.listen(&signal(request, response))
+}
+
+/// The ids of what is to be looked at.
+fn ids(heard: &[Heard<Deleted>]) -> Vec<&str> {
+    let about = heard.iter().filter(|one| matches!(one, Heard::About { .. }));
+    about.map(|one| one.resource().id.as_str()).collect()
+}
+
+fn definition(more: &Value) -> Option<Definition> {
+    let mut told = json!({
+        "flowLogId": "fl-1", "resourceId": "vpc-1", "trafficType": "ALL", "logDestinationType": "s3",
+        "logDestination": "arn:aws:s3:::flows", "logFormat": "${version} ${srcaddr}", "maxAggregationInterval": 600,
+    });
+    told.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    Definition::read(&told)
+}
+
+fn judged(known: Known, live: Option<&Definition>) -> (Assessment<String>, Plan, Standing<Known>) {
+    let Heard::About { resource, target } = heard(&json!({"flowLogId": ["fl-1"]}), &json!(null)).remove(0) else {
+        panic!("it is about a flow log")
+    };
+    let standing = Standing::<()>::new(effect);
+    let state = match live.map(piece) {
+        Some((name, value)) => standing.fact(name, value),
+        None => standing,
+    }
+    .with(known);
+    let common = Settings::parse(&Tags::default(), &[]).unwrap();
+    let subject =
+        Subject { resource: &resource, target: &target, state: &state, common: &common, settings: &(), own_roles: &[] };
+    let assessment = FlowLogsDeleted.assess(&subject);
+    let plan = FlowLogsDeleted.plan(&subject, &["x".to_owned()]);
+    (assessment, plan, state)
+}
+
+fn known() -> Known {
+    let tags =
+        vec![("team".to_owned(), "net".to_owned()), ("aws:cloudformation:stack-name".to_owned(), "x".to_owned())];
+    Known { earlier: Ok((definition(&json!({})).unwrap(), tags)), is_there: false, since: None }
+}
+
+#[test]
+fn ids_are_read_in_every_way_that_records_write_them() {
+    for (request, expected) in [
+        (json!({"DeleteFlowLogsRequest": {"FlowLogId": {"tag": 1, "content": "fl-1"}}}), vec!["fl-1"]),
+        (
+            json!({"DeleteFlowLogsRequest": {"FlowLogId": [{"tag": 1, "content": "fl-1"}, {"tag": 2, "content": "fl-2"}]}}),
+            vec!["fl-1", "fl-2"],
+        ),
+        (json!({"flowLogId": ["fl-1", "fl-1"]}), vec!["fl-1"]),
+        (json!({"flowLogIds": {"items": ["fl-2"]}}), vec!["fl-2"]),
+        (json!({"flowLogId": "fl-1"}), vec!["fl-1"]),
+    ] {
+        assert_eq!(ids(&heard(&request, &json!(null))), expected, "{request}");
+    }
+    for request in [json!(null), json!({}), json!({"flowLogId": {}}), json!({"flowLogId": "x"}), json!("fl-1")] {
+        assert!(matches!(heard(&request, &json!(null)).as_slice(), [Heard::Unreadable { .. }]), "{request}");
+    }
+}
+
+#[test]
+fn what_the_answer_says_was_not_deleted_is_left_alone() {
+    let request =
+        json!({"DeleteFlowLogsRequest": {"FlowLogId": [{"tag": 1, "content": "fl-1"}, {"tag": 2, "content": "fl-2"}]}});
+    let item =
+        json!({"resourceId": "fl-2", "error": {"code": "InvalidFlowLogId.NotFound", "message": "fl-2 is not there"}});
+    for unsuccessful in [json!({"item": item}), json!([item]), json!({"items": [item]})] {
+        let response = json!({"DeleteFlowLogsResponse": {"requestId": "r", "unsuccessful": unsuccessful}});
+        let heard = heard(&request, &response);
+        assert_eq!((heard.len(), ids(&heard)), (2, vec!["fl-1"]), "{response}");
+    }
+    let none = json!({"DeleteFlowLogsResponse": {"requestId": "r", "unsuccessful": ""}});
+    assert_eq!(ids(&heard(&request, &none)), ["fl-1", "fl-2"]);
+}
+
+#[test]
+fn each_flow_log_has_a_token_of_its_own_and_always_the_same() {
+    let token = |id: &str| match heard(&json!({"flowLogId": [id]}), &json!(null)).remove(0) {
+        Heard::About { target, .. } => target.token,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(token("fl-1"), token("fl-1"));
+    assert_ne!(token("fl-1"), token("fl-2"));
+    assert!(token("fl-1").len() <= 64);
+}
+
+#[test]
+fn what_is_made_anew_is_what_was_there_and_an_undo_deletes_it() {
+    let (assessment, plan, state) = judged(known(), None);
+    assert!(matches!(assessment, Assessment::Risky { .. }), "{assessment:?}");
+    let [step] = plan.steps.as_slice() else { panic!("{plan:?}") };
+    let mut expected = json!({
+        "ResourceIds": ["vpc-1"], "ResourceType": "VPC", "TrafficType": "ALL", "LogDestinationType": "s3",
+        "LogDestination": "arn:aws:s3:::flows", "LogFormat": "${version} ${srcaddr}", "MaxAggregationInterval": 600,
+        "DestinationOptions": {"FileFormat": "plain-text", "HiveCompatiblePartitions": false, "PerHourPartition": false},
+        "TagSpecifications": [{"ResourceType": "vpc-flow-log", "Tags": [{"Key": "team", "Value": "net"}]}],
+    });
+    expected["ClientToken"] = step.call.parameters["ClientToken"].clone();
+    assert_eq!(step.call.parameters, expected);
+    let after = state.after(&step.call);
+    let (piece, _) = piece(&definition(&json!({})).unwrap());
+    assert!(after.get(&piece).is_some());
+    assert_eq!(after.after(step.inverse.as_ref().unwrap()), state);
+    // What a call says is enough to make it.
+    assert_eq!(Definition::read(&step.call.parameters), definition(&json!({})));
+}
+
+#[test]
+fn one_like_it_is_enough_and_another_one_is_not() {
+    let same = definition(&json!({"destinationOptions": {"fileFormat": "plain-text"}})).unwrap();
+    assert!(matches!(judged(known(), Some(&same)).0, Assessment::AlreadySafe { .. }));
+    let other = definition(&json!({"logDestination": "arn:aws:s3:::elsewhere"})).unwrap();
+    assert!(matches!(judged(known(), Some(&other)).0, Assessment::Risky { .. }));
+    let still_there = Known { is_there: true, ..known() };
+    assert!(matches!(judged(still_there, None).0, Assessment::Harmless { .. }));
+}
+
+#[test]
+fn what_nobody_knows_is_reported() {
+    let (assessment, plan, _) = judged(Known { earlier: Err("nobody knows".to_owned()), ..known() }, None);
+    assert!(matches!(assessment, Assessment::Report { reason, .. } if reason.contains("create-flow-logs")));
+    assert!(plan.steps.is_empty());
+}
+
+#[test]
+fn a_definition_that_is_not_whole_is_none() {
+    for missing in ["resourceId", "logDestination", "logFormat", "maxAggregationInterval"] {
+        assert_eq!(definition(&json!({missing: null})), None, "{missing}");
+    }
+    assert_eq!(definition(&json!({"resourceId": "x-1"})), None);
+    for resource in ["subnet-1", "eni-1", "tgw-1", "tgw-attach-1"] {
+        assert!(definition(&json!({"resourceId": resource})).is_some(), "{resource}");
+    }
+}
+
+#[test]
+fn a_log_group_is_named_once() {
+    let group = json!({"logDestinationType": "cloud-watch-logs", "logGroupName": "flows",
+        "logDestination": "arn:aws:logs:eu-central-1:111122223333:log-group:flows", "deliverLogsPermissionArn": "arn:aws:iam::111122223333:role/flows"});
+    let definition = definition(&group).unwrap();
+    let call = definition.create(&[], "t");
+    assert_eq!(call.parameters["LogGroupName"], "flows");
+    assert!(call.parameters.get("LogDestination").is_none() && call.parameters.get("DestinationOptions").is_none());
+    assert_eq!(call.parameters["DeliverLogsPermissionArn"], "arn:aws:iam::111122223333:role/flows");
+}

@@ -1,0 +1,217 @@
+//! `admin-policy-attached`: a user, role or group is given a policy that makes an administrator.
+//!
+//! ## What it takes back
+//! A managed policy that `AttachUserPolicy`, `AttachRolePolicy` or `AttachGroupPolicy` attached, if it allows nearly everything by which
+//! it is decided who may do what (`AdministratorAccess`, `IAMFullAccess`, `*` on `*`, `iam:*`, …), or an action by which one gives
+//! oneself all of that at once (`iam:PutUserPolicy`, …): it is detached. The event does not tell what a policy says, so its default
+//! version is read.
+//!
+//! ## Why it is risky
+//! Who has it has the account. It is the first thing that somebody does who wants to stay. MITRE ATT&CK T1098.003; Security
+//! Hub control IAM.1.
+//!
+//! ## Example
+//! `aws iam attach-user-policy --user-name intern --policy-arn arn:aws:iam::aws:policy/AdministratorAccess`: seconds later
+//! it is detached.
+//!
+//! ## Safety
+//! Whoever works with these permissions loses them at once, so a stack or pipeline that attaches such a policy on purpose fails or drifts:
+//! exempt its principal, or tag the role. It can be undone: the policy is attached again. To attach what is attached already
+//! changes nothing and is recorded all the same: what AWS Config saw attached before is left to a person; where it saw
+//! nothing, the policy is detached, and the outcome says so. Left to a person too (`reported`) are policies that lead to more by
+//! a detour (to pass a role to a function, …) or under a condition; policies that a permissions boundary limits; Rescind's
+//! own roles; and those of AWS: service-linked roles and IAM Identity Center's. `AWSCompromisedKeyQuarantine…`, by which
+//! AWS contains a leaked key, is never touched. A group has no tags, so it can't be exempted by one. IAM is global: its
+//! events come in us-east-1 alone.
+//!
+//! ## Tags
+//! Those of every remediation.
+//!
+//! ## References
+//! IAM API: `AttachUserPolicy`, `DetachUserPolicy`, `GetPolicyVersion`. IAM user guide: *AWS managed policies for job functions*.
+//! Rhino Security Labs: *AWS IAM Privilege Escalation*.
+
+use chrono::{DateTime, Utc};
+use rescind::arn::Arn;
+use rescind::signal::{ApiCall, Resource, Signal, text};
+use rescind::text::clean;
+use rescind::verdict::{Assessment, Evidence};
+use rescind::{Call, Plan, Snapshot, Step};
+use rescind_lambda::{CallError, Heard, Operation, Remediation, Scope, Standing, Subject};
+
+use crate::attachment::{self, ATTACHED, detach_and_attach, effect, is_attached};
+use crate::power::{Power, Weight};
+use crate::principal::{self, Kind, Principal, client, earlier, left_alone};
+
+/// See the module.
+#[derive(Debug, Clone, Copy)]
+pub struct AdminPolicyAttached;
+
+/// What was attached to whom.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    kind: Kind,
+    policy: String,
+    time: DateTime<Utc>,
+}
+
+/// What else is known.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct More {
+    /// `None` when it is gone.
+    principal: Option<Principal>,
+    /// What the policy gives away; `None` when it is gone.
+    power: Option<Power>,
+    /// What the permissions boundary gives away at most, if there is one.
+    boundary: Option<Power>,
+    /// What AWS Config saw last before the call: when, and whether the policy was attached.
+    before: Option<(String, bool)>,
+}
+
+impl Remediation for AdminPolicyAttached {
+    const NAME: &'static str = "admin-policy-attached";
+    const CALLS: &'static [&'static str] = &["iam:AttachUserPolicy", "iam:AttachRolePolicy", "iam:AttachGroupPolicy"];
+    const OPERATIONS: &'static [Operation] = attachment::OPERATIONS;
+
+    type Target = Target;
+    type State = Standing<More>;
+    type Settings = ();
+    type Offender = String;
+
+    fn listen(&self, signal: &Signal) -> Vec<Heard<Target>> {
+        signal.called(Self::CALLS).map(|call| hear(signal, call)).into_iter().collect()
+    }
+
+    fn state_of_event(&self, resource: &Resource, target: &Target, live: Option<&Self::State>) -> Option<Self::State> {
+        let more = match live {
+            Some(live) => live.more.clone(),
+            // What a policy says, only its name may tell.
+            None => More {
+                power: Some(Power::of_name(&target.policy)?),
+                principal: Some(told(resource, target)),
+                ..More::default()
+            },
+        };
+        let tags = live.map(|live| live.tags.clone()).unwrap_or_default();
+        Some(Standing::<()>::new(effect).fact(&target.policy, ATTACHED).tagged(tags).with(more))
+    }
+
+    async fn read(&self, scope: &Scope, resource: &Resource, target: &Target) -> Result<Self::State, CallError> {
+        let client = client(scope);
+        let Target { kind, policy, .. } = target;
+        let (about, is_attached, power) = tokio::join!(
+            Box::pin(read_principal(scope, resource, target)),
+            Box::pin(is_attached(&client, *kind, &resource.id, policy)),
+            Box::pin(Power::read(&client, policy, &resource.account)),
+        );
+        let more = More { power: power?, ..about? };
+        let tags = more.principal.as_ref().map(|principal| principal.tags.clone()).unwrap_or_default();
+        let piece = is_attached?.then_some(ATTACHED);
+        Ok(Standing::<()>::new(effect).optional_fact(policy, piece).tagged(tags).with(more))
+    }
+
+    fn assess(&self, subject: &Subject<'_, Self>) -> Assessment<String> {
+        let Subject { resource, target, state, own_roles, .. } = subject;
+        let More { principal, power, boundary, before } = &state.more;
+        let (who, policy) = (told_name(resource, target.kind), clean(&target.policy, 200));
+        let Some(power) = power else {
+            return Assessment::Harmless { reason: format!("{policy} is gone, so {who} does not have it") };
+        };
+        let reason = format!("{who} was given {policy}: {}", power.reason);
+        if power.weight == Weight::Light {
+            return Assessment::Harmless { reason };
+        }
+        let Some(principal) = principal.as_ref().filter(|_| state.get(&target.policy).is_some()) else {
+            return Assessment::AlreadySafe { reason: format!("{reason}; it is not attached any more") };
+        };
+        let parts = [("policy", policy), ("holder", clean(&principal.arn, 200)), ("allows", power.reason.clone())];
+        let limit = principal.boundary.as_ref().map(|arn| ("permissions boundary", clean(arn, 200)));
+        let evidence = vec![Evidence::new(parts.into_iter().chain(limit))];
+        let why_not = left_alone(&principal.arn, own_roles).or_else(|| match (boundary, before) {
+            _ if power.weight < Weight::Heavy => Some("whether that is too much, a person has to judge".to_owned()),
+            (Some(boundary), _) if boundary.weight < Weight::Heavy => {
+                Some("its permissions boundary takes away from that what would make it an administrator".to_owned())
+            }
+            (_, Some((captured, true))) => {
+                Some(format!("AWS Config saw it attached already at {captured}, so this call need not have done it"))
+            }
+            _ => None,
+        });
+        match why_not {
+            Some(why_not) => Assessment::Report { reason: format!("{reason}; {why_not}"), evidence },
+            None => Assessment::Risky { reason, evidence, offenders: vec![target.policy.clone()] },
+        }
+    }
+
+    fn plan(&self, subject: &Subject<'_, Self>, offenders: &[String]) -> Plan {
+        let Subject { resource, target, state, .. } = subject;
+        let steps = offenders.iter().map(|policy| {
+            let (detach, attach) = detach_and_attach(target.kind, &resource.id, policy);
+            Step::planned(detach, attach)
+        });
+        let unknown = "AWS Config knows nothing from before, so it may have been attached already";
+        Plan { note: state.more.before.is_none().then(|| unknown.to_owned()), ..Plan::of(steps) }
+    }
+
+    async fn make(&self, scope: &Scope, call: &Call) -> Result<(), CallError> {
+        attachment::make(scope, call).await
+    }
+}
+
+fn hear(signal: &Signal, call: &ApiCall) -> Heard<Target> {
+    let kind = Kind::of_operation(call.operation()).unwrap_or(Kind::User);
+    let named = kind.name_in(call.request()).zip(text(call.request(), "policyArn"));
+    let Some((name, policy)) = named else {
+        let reason = "the record does not tell which policy was attached to whom".to_owned();
+        return Heard::Unreadable { resource: signal.resource(kind.resource_type(), "unknown"), reason };
+    };
+    let resource = signal.resource(kind.resource_type(), name);
+    // AWS's own, and not one of that name.
+    let of_aws = Arn::parse(policy).filter(|arn| arn.account() == "aws");
+    if of_aws.is_some_and(|arn| arn.resource().starts_with("policy/AWSCompromisedKeyQuarantine")) {
+        let reason = format!("{} contains a leaked key: it only denies", clean(policy, 200));
+        return Heard::Harmless { resource, reason };
+    }
+    Heard::About { resource, target: Target { kind, policy: policy.to_owned(), time: signal.time } }
+}
+
+/// Who has the policy, what limits that, and what was before.
+async fn read_principal(scope: &Scope, resource: &Resource, target: &Target) -> Result<More, CallError> {
+    let client = client(scope);
+    let Some(principal) = principal::read(&client, target.kind, &resource.id).await? else {
+        return Ok(More::default());
+    };
+    let limit = async {
+        match &principal.boundary {
+            Some(arn) => Power::read(&client, arn, &resource.account).await,
+            None => Ok(None),
+        }
+    };
+    let before = earlier(scope, &resource.account, (target.kind, &principal.id), target.time);
+    let (boundary, before) = tokio::join!(Box::pin(limit), Box::pin(before));
+    let before = before?.map(|state| (state.captured_text(), had(&state, &target.policy)));
+    Ok(More { boundary: boundary?, before, principal: Some(principal), power: None })
+}
+
+/// Whether a policy was attached, as AWS Config records it.
+fn had(state: &Snapshot, policy: &str) -> bool {
+    let attached = rescind::signal::items(state.configuration.get("attachedManagedPolicies"));
+    attached.iter().any(|one| text(one, "policyArn") == Some(policy))
+}
+
+/// Whom the event tells of.
+fn told(resource: &Resource, target: &Target) -> Principal {
+    let partition = target.policy.split(':').nth(1).unwrap_or("aws");
+    let kind = target.kind.word().to_lowercase();
+    Principal {
+        arn: format!("arn:{partition}:iam::{}:{kind}/{}", resource.account, resource.id),
+        ..Principal::default()
+    }
+}
+
+fn told_name(resource: &Resource, kind: Kind) -> String {
+    format!("the {} {}", kind.word().to_lowercase(), clean(&resource.id, 128))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,112 @@
+//! Whether a managed policy is attached to a user, role or group, and the calls that attach and detach it.
+
+use aws_sdk_iam::Client;
+use rescind::Call;
+use rescind::signal::text;
+use rescind_lambda::{CallError, EARLIER_STATE_OPERATIONS, Operation, Scope, not_ours, parameter, unless_gone};
+use serde_json::json;
+
+use crate::power;
+use crate::principal::{self, Kind, client, named};
+
+const ATTACH: [&str; 3] = ["iam:AttachUserPolicy", "iam:AttachRolePolicy", "iam:AttachGroupPolicy"];
+const DETACH: [&str; 3] = ["iam:DetachUserPolicy", "iam:DetachRolePolicy", "iam:DetachGroupPolicy"];
+const LIST: [&str; 3] =
+    ["iam:ListAttachedUserPolicies", "iam:ListAttachedRolePolicies", "iam:ListAttachedGroupPolicies"];
+
+/// What is called to judge an attachment, to end it, and to bring it back.
+pub const OPERATIONS: &[Operation] = &[
+    Operation::reads(principal::action::GET_USER),
+    Operation::reads(principal::action::GET_ROLE),
+    Operation::reads(principal::action::GET_GROUP),
+    Operation::reads(power::action::GET_POLICY),
+    Operation::reads(power::action::GET_VERSION),
+    Operation::reads(LIST[0]),
+    Operation::reads(LIST[1]),
+    Operation::reads(LIST[2]),
+    EARLIER_STATE_OPERATIONS[0],
+    EARLIER_STATE_OPERATIONS[1],
+    Operation::changes(DETACH[0]),
+    Operation::changes(DETACH[1]),
+    Operation::changes(DETACH[2]),
+    // The inverses.
+    Operation::changes(ATTACH[0]),
+    Operation::changes(ATTACH[1]),
+    Operation::changes(ATTACH[2]),
+];
+
+/// The calls that detach a policy and attach it.
+pub fn detach_and_attach(kind: Kind, name: &str, policy: &str) -> (Call, Call) {
+    let parameters = json!({(kind.parameter()): name, "PolicyArn": policy});
+    let call = |actions: [&'static str; 3]| Call::new(one_of(actions, kind), parameters.clone());
+    (call(DETACH), call(ATTACH))
+}
+
+fn one_of(actions: [&'static str; 3], kind: Kind) -> &'static str {
+    let [user, role, group] = actions;
+    match kind {
+        Kind::User => user,
+        Kind::Role => role,
+        Kind::Group => group,
+    }
+}
+
+/// What such a call makes of the pieces: a policy, by its ARN, is attached or it is not there.
+pub fn effect(call: &Call) -> Vec<(String, Option<String>)> {
+    let policy = text(&call.parameters, "policyArn").unwrap_or_default().to_owned();
+    vec![(policy, ATTACH.contains(&call.call.as_str()).then(|| ATTACHED.to_owned()))]
+}
+
+/// The value of the piece that is there.
+pub const ATTACHED: &str = "attached";
+
+/// Looks for a policy on every page.
+macro_rules! is_listed {
+    ($request:expr, $action:expr, $policy:expr) => {{
+        let mut pages = $request.into_paginator().send();
+        while let Some(page) = pages.next().await {
+            let Some(page) = unless_gone(CallError::or($action, page))? else { return Ok(false) };
+            if page.attached_policies().iter().any(|one| one.policy_arn() == Some($policy)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }};
+}
+
+/// Whether a policy is attached; it is not to what is gone.
+///
+/// # Errors
+/// When IAM could not be asked.
+pub async fn is_attached(client: &Client, kind: Kind, name: &str, policy: &str) -> Result<bool, CallError> {
+    let action = one_of(LIST, kind);
+    match kind {
+        Kind::User => is_listed!(client.list_attached_user_policies().user_name(name), action, policy),
+        Kind::Role => is_listed!(client.list_attached_role_policies().role_name(name), action, policy),
+        Kind::Group => is_listed!(client.list_attached_group_policies().group_name(name), action, policy),
+    }
+}
+
+/// Makes one of these calls.
+///
+/// # Errors
+/// When IAM does not accept it, or the call is none of these.
+pub async fn make(scope: &Scope, call: &Call) -> Result<(), CallError> {
+    let client = client(scope);
+    let (policy, (kind, name)) = (parameter(call, "policyArn")?, named(call)?);
+    let (attach, detach) = (one_of(ATTACH, kind), one_of(DETACH, kind));
+    macro_rules! make {
+        ($action:expr, $request:expr) => {
+            CallError::or($action, $request.policy_arn(policy).send().await).map(drop)
+        };
+    }
+    match (kind, call.call == detach) {
+        _ if call.call != detach && call.call != attach => Err(not_ours(call)),
+        (Kind::User, true) => make!(detach, client.detach_user_policy().user_name(name)),
+        (Kind::User, false) => make!(attach, client.attach_user_policy().user_name(name)),
+        (Kind::Role, true) => make!(detach, client.detach_role_policy().role_name(name)),
+        (Kind::Role, false) => make!(attach, client.attach_role_policy().role_name(name)),
+        (Kind::Group, true) => make!(detach, client.detach_group_policy().group_name(name)),
+        (Kind::Group, false) => make!(attach, client.attach_group_policy().group_name(name)),
+    }
+}

@@ -1,0 +1,212 @@
+//! `role-trusts-stranger`: a role lets in somebody who is neither ours nor trusted.
+//!
+//! ## What it takes back
+//! The trust that `UpdateAssumeRolePolicy` or `CreateRole` gave to everybody, to another account without the external ID that is
+//! agreed upon with third parties, or to an identity provider whose tokens anybody can have. The role gets the trust policy that
+//! it had before, where that is known and let in none of them; else the live one without those principals. Where nobody is
+//! left, it gets one that denies everybody, since IAM takes none that is empty.
+//!
+//! ## Why it is risky
+//! Whoever may assume the role has what the role may do, from his own account, with credentials that are none of ours.
+//! MITRE ATT&CK T1098, T1199.
+//!
+//! ## Example
+//! `aws iam update-assume-role-policy --role-name admin --policy-document …` with `"Principal": {"AWS":
+//! "arn:aws:iam::999999999999:root"}`: seconds later the role has its earlier trust policy.
+//!
+//! ## Safety
+//! Sessions that the stranger has begun live on until they expire, twelve hours at most: deny them by `AWSRevokeOlderSessions` if need be.
+//! The call replaces the whole policy, so what else it changed goes with it where the earlier one comes back. It can be undone: the role
+//! gets the policy that it had, byte for byte. Earlier state: the baseline, then AWS Config; what changed between its last
+//! record and the call is not known. A stranger who was trusted before stays, and you are told. What is let in under a condition that is not understood is
+//! left to a person (`reported`), and so are Rescind's own roles and those of AWS. IAM refuses a policy that names users or roles which are gone: that
+//! ends as `failed`. Accounts of the organization are no strangers only if the rule names it. IAM is global: its events come
+//! in us-east-1 alone.
+//!
+//! ## Tags
+//! `rescind:organization` and `rescind:trusted-accounts` say who is no stranger; and those of every remediation.
+//!
+//! ## References
+//! IAM API: `UpdateAssumeRolePolicy`, `CreateRole`. IAM user guide: *Access to AWS accounts owned by third parties*, *Update a
+//! role trust policy*, *The confused deputy problem*.
+
+use chrono::{DateTime, Utc};
+use rescind::policy::Friends;
+use rescind::signal::{ApiCall, Resource, Signal, text};
+use rescind::text::clean;
+use rescind::verdict::{Assessment, Evidence};
+use rescind::{Call, Plan, Step};
+use rescind_lambda::{
+    CallError, EARLIER_STATE_OPERATIONS, Heard, Operation, Remediation, Scope, Standing, Subject, parameter,
+};
+use serde_json::json;
+
+use crate::principal::{self, Kind, Principal, action, client, decode, earlier, left_alone, named};
+use crate::trust::{Trust, nobody};
+
+/// See the module.
+#[derive(Debug, Clone, Copy)]
+pub struct RoleTrustsStranger;
+
+const UPDATE: &str = "iam:UpdateAssumeRolePolicy";
+
+/// The one piece: the role's trust policy.
+const TRUST: &str = "assume role policy";
+
+/// What the call says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    time: DateTime<Utc>,
+    /// The trust policy that it set; `None` where CloudTrail left it out.
+    document: Option<String>,
+    /// A role that was just made had no other one before.
+    is_new: bool,
+}
+
+/// What else is known.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct More {
+    /// `None` when the role is gone.
+    role: Option<Principal>,
+    /// The trust policy that AWS Config saw last before the call, and when.
+    before: Option<(String, String)>,
+}
+
+impl Remediation for RoleTrustsStranger {
+    const NAME: &'static str = "role-trusts-stranger";
+    const CALLS: &'static [&'static str] = &[UPDATE, "iam:CreateRole"];
+    const OPERATIONS: &'static [Operation] = &[
+        Operation::reads(action::GET_ROLE),
+        EARLIER_STATE_OPERATIONS[0],
+        EARLIER_STATE_OPERATIONS[1],
+        Operation::changes(UPDATE),
+    ];
+
+    type Target = Target;
+    type State = Standing<More>;
+    type Settings = ();
+    type Offender = String;
+
+    fn listen(&self, signal: &Signal) -> Vec<Heard<Target>> {
+        signal.called(Self::CALLS).map(|call| hear(signal, call)).into_iter().collect()
+    }
+
+    fn state_of_event(&self, resource: &Resource, target: &Target, live: Option<&Self::State>) -> Option<Self::State> {
+        let document = target.document.as_ref()?;
+        let arn = || format!("arn:aws:iam::{}:role/{}", resource.account, resource.id);
+        let told = || More { role: Some(Principal { arn: arn(), ..Principal::default() }), before: None };
+        let tags = live.map(|live| live.tags.clone()).unwrap_or_default();
+        let more = live.map_or_else(told, |live| live.more.clone());
+        Some(Standing::<()>::new(effect).fact(TRUST, document).tagged(tags).with(more))
+    }
+
+    async fn read(&self, scope: &Scope, resource: &Resource, target: &Target) -> Result<Self::State, CallError> {
+        let role = principal::read(&client(scope), Kind::Role, &resource.id).await?;
+        let before = match &role {
+            Some(role) if !target.is_new => {
+                earlier(scope, &resource.account, (Kind::Role, &role.id), target.time).await?
+            }
+            _ => None,
+        };
+        let before = before.and_then(|state| {
+            let encoded = text(&state.configuration, "assumeRolePolicyDocument")?;
+            Some((decode(encoded)?, state.captured_text()))
+        });
+        let tags = role.as_ref().map(|role| role.tags.clone()).unwrap_or_default();
+        let document = role.as_ref().and_then(|role| role.trust.clone());
+        Ok(Standing::<()>::new(effect).optional_fact(TRUST, document).tagged(tags).with(More { role, before }))
+    }
+
+    fn assess(&self, subject: &Subject<'_, Self>) -> Assessment<String> {
+        let (role, friends) = (clean(&subject.resource.id, 64), subject.friends());
+        let told = subject.target.document.as_deref().map(|document| judged(document, subject, &friends));
+        let was_risky = told.is_some_and(|told| told.is_ok_and(|told| told.is_risky()));
+        let settled = |reason: String| {
+            if was_risky { Assessment::AlreadySafe { reason } } else { Assessment::Harmless { reason } }
+        };
+        let More { role: Some(principal), .. } = &subject.state.more else {
+            return settled(format!("the role {role} is gone"));
+        };
+        let trust = match judged(subject.state.get(TRUST).unwrap_or_default(), subject, &friends) {
+            Ok(trust) => trust,
+            Err(problem) => {
+                return Assessment::Unclear { reason: format!("the trust of {role} can't be judged: {problem}") };
+            }
+        };
+        let mut evidence = vec![Evidence::new([("role", clean(&principal.arn, 200))])];
+        evidence.extend(trust.evidence());
+        if trust.is_risky() {
+            let reason = format!("the role {role} lets in a stranger: {}", trust.in_words());
+            return match left_alone(&principal.arn, subject.own_roles) {
+                Some(why) => Assessment::Report { reason: format!("{reason}; {why}"), evidence },
+                None => Assessment::Risky { reason, evidence, offenders: vec![TRUST.to_owned()] },
+            };
+        }
+        match trust.doubtful() {
+            Some(doubt) if was_risky => {
+                settled(format!("nobody new is let in by the role {role} any more; still: {doubt}"))
+            }
+            Some(doubt) => {
+                Assessment::Report { reason: format!("the role {role} may let in a stranger: {doubt}"), evidence }
+            }
+            None => settled(format!("the role {role} lets in no stranger by this call: {}", trust.in_words())),
+        }
+    }
+
+    fn plan(&self, subject: &Subject<'_, Self>, offenders: &[String]) -> Plan {
+        let friends = subject.friends();
+        let live = subject.state.get(TRUST).unwrap_or_default();
+        let Ok(trust) = judged(live, subject, &friends) else { return Plan::default() };
+        let before = subject.state.more.before.as_ref();
+        let compliant =
+            before.filter(|(document, _)| Trust::of(document, None, &friends).is_ok_and(|one| one.is_ours()));
+        let unfit = match before {
+            _ if subject.target.is_new => "the role is new",
+            Some(_) => "its earlier trust was no better",
+            None => "its earlier trust is not known",
+        };
+        let (document, note) = match (compliant, trust.without_strangers()) {
+            (Some((document, captured)), _) => {
+                (document.clone(), format!("it gets the trust policy that AWS Config saw at {captured}"))
+            }
+            (None, Some(rest)) => (rest, format!("{unfit}: it loses those principals")),
+            (None, None) => (nobody(), format!("{unfit}: nobody may assume it any more")),
+        };
+        let set =
+            |document: &str| Call::new(UPDATE, json!({"RoleName": subject.resource.id, "PolicyDocument": document}));
+        let steps = offenders.iter().map(|_| Step::planned(set(&document), set(live)));
+        Plan { note: Some(note), ..Plan::of(steps) }
+    }
+
+    async fn make(&self, scope: &Scope, call: &Call) -> Result<(), CallError> {
+        let (_, name) = named(call)?;
+        let request = client(scope).update_assume_role_policy().role_name(name);
+        let answer = request.policy_document(parameter(call, "policyDocument")?).send().await;
+        CallError::or(UPDATE, answer).map(drop)
+    }
+}
+
+fn effect(call: &Call) -> Vec<(String, Option<String>)> {
+    vec![(TRUST.to_owned(), text(&call.parameters, "policyDocument").map(str::to_owned))]
+}
+
+/// What a trust policy opens beyond what the earlier one did.
+fn judged(document: &str, subject: &Subject<'_, RoleTrustsStranger>, friends: &Friends) -> Result<Trust, String> {
+    let before = subject.state.more.before.as_ref().map(|(document, _)| document.as_str());
+    Trust::of(document, before, friends)
+}
+
+fn hear(signal: &Signal, call: &ApiCall) -> Heard<Target> {
+    let (request, is_new) = (call.request(), call.operation() == "CreateRole");
+    let Some(name) = Kind::Role.name_in(request) else {
+        let reason = "the record does not tell which role it is about".to_owned();
+        return Heard::Unreadable { resource: signal.resource(Kind::Role.resource_type(), "unknown"), reason };
+    };
+    let field = if is_new { "assumeRolePolicyDocument" } else { "policyDocument" };
+    let document = text(request, field).map(str::to_owned);
+    let target = Target { time: signal.time, document, is_new };
+    Heard::About { resource: signal.resource(Kind::Role.resource_type(), name), target }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,127 @@
+use rescind::settings::{Settings, Tags};
+use rescind_lambda::ResourceState;
+use serde_json::{Value, json};
+
+use super::*;
+
+const ACCOUNT: &str = "111122223333";
+const OURS: &str = "arn:aws:iam::111122223333:root";
+const STRANGER: &str = "arn:aws:iam::999999999999:root";
+const OWN: &str = "arn:aws:iam::111122223333:role/rescind-IdentityRole-EXAMPLE";
+
+fn signal(name: &str, request: &Value) -> Signal {
+    let detail = json!({"eventName": name, "eventSource": "iam.amazonaws.com", "eventID": "e", "requestParameters": request,
+        "responseElements": null, "userIdentity": {"type": "Root"}});
+    let event = json!({"id": "1", "source": "aws.iam", "detail-type": "AWS API Call via CloudTrail", "account": ACCOUNT,
+        "time": "2026-11-24T09:00:00Z", "region": "us-east-1", "detail": detail});
+    rescind::signal::decode(event).unwrap().signal
+}
+
+fn trusting(principals: &[&str]) -> String {
+    let statement = json!({"Effect": "Allow", "Principal": {"AWS": principals}, "Action": "sts:AssumeRole"});
+    json!({"Version": "2012-10-17", "Statement": [statement]}).to_string()
+}
+
+fn updated(document: &str) -> (Resource, Target) {
+    let heard = RoleTrustsStranger
+        .listen(&signal("UpdateAssumeRolePolicy", &json!({"roleName": "web", "policyDocument": document})))
+        .remove(0);
+    match heard {
+        Heard::About { resource, target } => (resource, target),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn standing(document: &str, before: Option<&str>) -> Standing<More> {
+    let role = Principal { arn: format!("arn:aws:iam::{ACCOUNT}:role/web"), ..Principal::default() };
+    let before = before.map(|document| (document.to_owned(), "2026-11-24T08:00:00Z".to_owned()));
+    Standing::<()>::new(effect).fact(TRUST, document).with(More { role: Some(role), before })
+}
+
+fn judged_as(
+    (resource, target): &(Resource, Target),
+    state: &Standing<More>,
+    tags: &[(&str, &str)],
+) -> (Assessment<String>, Plan) {
+    let common = Settings::parse(&Tags::of_rule(tags.iter().copied()), &[]).unwrap();
+    let own_roles = [OWN.to_owned()];
+    let subject = Subject { resource, target, state, common: &common, settings: &(), own_roles: &own_roles };
+    let assessment = RoleTrustsStranger.assess(&subject);
+    let plan = match &assessment {
+        Assessment::Risky { offenders, .. } => RoleTrustsStranger.plan(&subject, offenders),
+        _ => Plan::default(),
+    };
+    (assessment, plan)
+}
+
+/// The trust policy that a change is answered with, and what becomes of it then.
+fn taken_back(now: &str, before: Option<&str>) -> String {
+    let about = updated(now);
+    let state = standing(now, before);
+    let (assessment, plan) = judged_as(&about, &state, &[]);
+    let [step] = &plan.steps[..] else { panic!("{assessment:?}") };
+    let after = state.after(&step.call);
+    assert!(matches!(judged_as(&about, &after, &[]).0, Assessment::AlreadySafe { .. }), "{after:?}");
+    assert_eq!(after.after(step.inverse.as_ref().unwrap()), state);
+    after.get(TRUST).unwrap().to_owned()
+}
+
+#[test]
+fn a_role_gets_its_earlier_trust_or_loses_the_stranger_or_everybody() {
+    let (now, before) = (trusting(&[OURS, STRANGER]), trusting(&["arn:aws:iam::111122223333:role/ci"]));
+    assert_eq!(taken_back(&now, Some(&before)), before);
+    assert_eq!(taken_back(&now, None), trusting(&[OURS]));
+    assert_eq!(taken_back(&trusting(&[STRANGER]), None), nobody());
+    // What was no better is not put back.
+    let other = trusting(&["arn:aws:iam::888888888888:root"]);
+    assert_eq!(taken_back(&now, Some(&other)), trusting(&[OURS]));
+}
+
+#[test]
+fn whom_the_owner_trusts_and_who_was_let_in_before_is_not_cut_off() {
+    let now = trusting(&[OURS, STRANGER]);
+    let (assessment, _) =
+        judged_as(&updated(&now), &standing(&now, None), &[("rescind:trusted-accounts", "999999999999")]);
+    assert!(matches!(assessment, Assessment::Harmless { .. }), "{assessment:?}");
+    let (assessment, _) = judged_as(&updated(&now), &standing(&now, Some(&trusting(&[STRANGER]))), &[]);
+    assert!(matches!(assessment, Assessment::Report { .. }), "{assessment:?}");
+}
+
+#[test]
+fn rescinds_own_roles_and_what_is_not_understood_are_told() {
+    let now = trusting(&[STRANGER]);
+    let mut state = standing(&now, None);
+    state.more.role = Some(Principal { arn: OWN.to_owned(), ..Principal::default() });
+    assert!(matches!(judged_as(&updated(&now), &state, &[]).0, Assessment::Report { .. }));
+    let mut odd: Value = serde_json::from_str(&now).unwrap();
+    odd["Statement"][0]["Condition"] = json!({"StringEquals": {"aws:SomethingOfTomorrow": "x"}});
+    let odd = odd.to_string();
+    let (assessment, _) = judged_as(&updated(&odd), &standing(&odd, None), &[]);
+    assert!(matches!(assessment, Assessment::Report { .. }), "{assessment:?}");
+    assert!(matches!(judged_as(&updated(&now), &standing("{", None), &[]).0, Assessment::Unclear { .. }));
+}
+
+#[test]
+fn what_is_gone_or_mended_already_is_safe() {
+    let now = trusting(&[STRANGER]);
+    let gone = Standing::<()>::new(effect).with(More::default());
+    assert!(matches!(judged_as(&updated(&now), &gone, &[]).0, Assessment::AlreadySafe { .. }));
+    let mended = standing(&trusting(&[OURS]), None);
+    assert!(matches!(judged_as(&updated(&now), &mended, &[]).0, Assessment::AlreadySafe { .. }));
+    assert!(matches!(judged_as(&updated(&trusting(&[OURS])), &mended, &[]).0, Assessment::Harmless { .. }));
+}
+
+#[test]
+fn a_new_role_is_read_by_its_own_parameter_and_a_record_that_tells_nothing_is_told() {
+    let now = trusting(&[STRANGER]);
+    let request = json!({"roleName": "new", "assumeRolePolicyDocument": now});
+    let heard = RoleTrustsStranger.listen(&signal("CreateRole", &request)).remove(0);
+    let Heard::About { resource, target } = heard else { panic!("{heard:?}") };
+    assert!(target.is_new && target.document.as_deref() == Some(now.as_str()));
+    let state = RoleTrustsStranger.state_of_event(&resource, &target, None).unwrap();
+    assert_eq!(judged_as(&(resource, target), &state, &[]).1.steps.len(), 1);
+    for request in [json!(null), json!({"roleName": "a/b"})] {
+        let heard = RoleTrustsStranger.listen(&signal("CreateRole", &request));
+        assert!(matches!(heard[..], [Heard::Unreadable { .. }]), "{heard:?}");
+    }
+}

@@ -1,0 +1,202 @@
+//! Whom a role's trust policy lets in, who was not let in before.
+
+use rescind::policy::{Exposure, Friends, NamedPrincipal, Policy, Reading, role_trust};
+use rescind::text::{clean, few};
+use rescind::verdict::Evidence;
+use serde_json::json;
+
+/// From here on a trust policy is open to a stranger.
+const OPEN: Exposure = Exposure::Shared;
+
+/// What is to be said of a trust policy.
+#[derive(Debug)]
+pub struct Trust {
+    policy: Policy,
+    /// Of each statement; what was open before already is not among its principals.
+    readings: Vec<Reading>,
+    /// The statements that surely open the role to somebody new.
+    new: Vec<usize>,
+}
+
+impl Trust {
+    /// Reads a trust policy, and the one before it. One that can't be read is taken for none.
+    ///
+    /// # Errors
+    /// A sentence, when the policy can't be read.
+    pub fn of(document: &str, before: Option<&str>, friends: &Friends) -> Result<Self, String> {
+        let policy = Policy::parse(document).map_err(|problem| problem.to_string())?;
+        let before = before.and_then(|before| Policy::parse(before).ok());
+        let before = before.map(|before| role_trust(&before, friends)).unwrap_or_default();
+        let mut readings = role_trust(&policy, friends);
+        for reading in &mut readings {
+            reading.principals.retain(|principal, exposure| !was_open(&before, principal, *exposure));
+        }
+        let is_new = |reading: &&Reading| {
+            reading.is_surely_risky()
+                && reading.exposure >= OPEN
+                && !before.iter().any(|one| one.fingerprint == reading.fingerprint)
+                && (names_nobody(&policy, reading) || reading.principals.values().any(|exposure| *exposure >= OPEN))
+        };
+        let new = readings.iter().filter(is_new).map(|reading| reading.statement).collect();
+        Ok(Self { policy, readings, new })
+    }
+
+    fn new_readings(&self) -> impl Iterator<Item = &Reading> {
+        self.readings.iter().filter(|reading| self.new.contains(&reading.statement))
+    }
+
+    /// Whether it surely lets in a stranger who was not let in before.
+    pub fn is_risky(&self) -> bool {
+        !self.new.is_empty()
+    }
+
+    /// Whether it surely lets in none but who is ours, trusted or agreed upon.
+    pub fn is_ours(&self) -> bool {
+        self.readings.iter().all(|reading| !reading.exposure.is_risky())
+    }
+
+    /// What is open and has to be judged by a person: what is not understood, what is open by way of a service only, and who was
+    /// let in before already.
+    pub fn doubtful(&self) -> Option<String> {
+        let is_doubtful = |reading: &&Reading| reading.exposure.is_risky() && !self.new.contains(&reading.statement);
+        let told = self.readings.iter().filter(is_doubtful).map(|reading| {
+            let why = match &reading.unclear {
+                Some(unclear) => clean(unclear, 200),
+                None if reading.exposure < OPEN => "it is a service that acts for others".to_owned(),
+                None => "which AWS Config saw before already".to_owned(),
+            };
+            format!("{} ({why})", reading.reason)
+        });
+        let told: Vec<String> = told.collect();
+        (!told.is_empty()).then(|| few(told))
+    }
+
+    /// The policy without the strangers who are new; `None` when it lets in nobody any more, and can't be put so.
+    pub fn without_strangers(&self) -> Option<String> {
+        let new: Vec<Reading> = self.new_readings().cloned().collect();
+        self.policy.without(&new, OPEN).map(|policy| policy.to_string())
+    }
+
+    /// What is newly open, or the widest that is.
+    pub fn in_words(&self) -> String {
+        let new: Vec<String> = self.new_readings().map(|reading| reading.reason.clone()).collect();
+        let widest = || self.readings.iter().max_by_key(|reading| reading.exposure);
+        let told = || widest().map_or("it lets in nobody".to_owned(), |reading| reading.reason.clone());
+        if new.is_empty() { told() } else { few(new) }
+    }
+
+    /// The statements that are new, one by one.
+    pub fn evidence(&self) -> Vec<Evidence> {
+        let evidence = |reading: &Reading| {
+            let sid = reading.sid.as_deref().map(|sid| format!(" ({})", clean(sid, 60))).unwrap_or_default();
+            let statement = ("statement", format!("{}{sid}", reading.statement));
+            let names: Vec<String> = reading.principals.keys().map(ToString::to_string).collect();
+            let principals = (!names.is_empty()).then(|| ("principals", few(names)));
+            Evidence::new([statement, ("opens", reading.reason.clone())].into_iter().chain(principals))
+        };
+        self.new_readings().map(evidence).collect()
+    }
+}
+
+/// Whether a principal was let in before, as far.
+fn was_open(before: &[Reading], principal: &NamedPrincipal, exposure: Exposure) -> bool {
+    let as_far = |reading: &Reading| reading.principals.get(principal).is_some_and(|earlier| *earlier >= exposure);
+    before.iter().any(as_far)
+}
+
+/// Whether a statement is open as a whole, by whom it does not name.
+fn names_nobody(policy: &Policy, reading: &Reading) -> bool {
+    policy.statements().get(reading.statement).is_some_and(|statement| statement.principals().is_empty())
+}
+
+/// A trust policy that lets in nobody: IAM takes none without a statement.
+pub fn nobody() -> String {
+    let everybody = json!({"Effect": "Deny", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"});
+    json!({"Version": "2012-10-17", "Statement": [everybody]}).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+
+    const OURS: &str = "arn:aws:iam::111122223333:root";
+    const STRANGER: &str = "arn:aws:iam::999999999999:root";
+
+    fn trust(principal: &Value, condition: &Value) -> String {
+        let mut statement = json!({"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"});
+        if !condition.is_null() {
+            statement["Condition"] = condition.clone();
+        }
+        json!({"Version": "2012-10-17", "Statement": [statement]}).to_string()
+    }
+
+    fn of(document: &str, before: Option<&str>) -> Trust {
+        Trust::of(document, before, &Friends::new("111122223333")).unwrap()
+    }
+
+    #[test]
+    fn only_the_stranger_goes() {
+        let both = of(&trust(&json!({"AWS": [OURS, STRANGER], "Service": "ec2.amazonaws.com"}), &Value::Null), None);
+        assert!(both.is_risky());
+        let left = both.without_strangers().unwrap();
+        assert_eq!(left, trust(&json!({"AWS": [OURS], "Service": "ec2.amazonaws.com"}), &Value::Null));
+        assert!(!of(&left, None).is_risky() && of(&left, None).is_ours());
+    }
+
+    #[test]
+    fn strangers_in_any_wording_are_found() {
+        for principal in [
+            json!("*"),
+            json!({"AWS": "*"}),
+            json!({"AWS": "999999999999"}),
+            json!({"AWS": "arn:aws:iam::999999999999:role/x"}),
+            json!({"AWS": "arn:aws:sts::999999999999:assumed-role/x/y"}),
+            json!({"Federated": "accounts.google.com"}),
+            json!({"Federated": "arn:aws:iam::999999999999:saml-provider/x"}),
+        ] {
+            assert!(of(&trust(&principal, &Value::Null), None).is_risky(), "{principal}");
+        }
+        let agreed = json!({"StringEquals": {"sts:ExternalId": "a-b-c"}});
+        let vendor = of(&trust(&json!({"AWS": STRANGER}), &agreed), None);
+        assert!(!vendor.is_risky() && vendor.doubtful().is_none());
+        assert!(!of(&trust(&json!({"Service": "lambda.amazonaws.com"}), &Value::Null), None).is_risky());
+    }
+
+    #[test]
+    fn who_was_let_in_before_stays_and_a_person_is_told() {
+        let before = trust(&json!({"AWS": STRANGER}), &Value::Null);
+        let now = trust(&json!({"AWS": [STRANGER, OURS]}), &Value::Null);
+        let same = of(&now, Some(&before));
+        assert!(!same.is_risky() && same.doubtful().is_some());
+        let more =
+            of(&trust(&json!({"AWS": [STRANGER, "arn:aws:iam::888888888888:root"]}), &Value::Null), Some(&before));
+        assert!(more.is_risky());
+        assert_eq!(more.without_strangers().unwrap(), trust(&json!({"AWS": [STRANGER]}), &Value::Null));
+        assert!(!of(&before, None).is_ours());
+        // Wider than before is new.
+        assert!(of(&trust(&json!({"AWS": "*"}), &Value::Null), Some(&before)).is_risky());
+        assert!(of(&now, Some("no policy")).is_risky());
+    }
+
+    #[test]
+    fn where_nobody_is_left_nobody_is_let_in() {
+        assert_eq!(of(&trust(&json!({"AWS": STRANGER}), &Value::Null), None).without_strangers(), None);
+        let nobody = of(&nobody(), None);
+        assert!(nobody.is_ours() && !nobody.is_risky() && nobody.doubtful().is_none());
+        assert!(Trust::of("[]", None, &Friends::new("111122223333")).is_err());
+    }
+
+    #[test]
+    fn what_names_nobody_goes_as_a_whole() {
+        let all_but = json!({"Effect": "Allow", "NotPrincipal": {"AWS": STRANGER}, "Action": "sts:AssumeRole"});
+        let ours = json!({"Effect": "Allow", "Principal": {"AWS": OURS}, "Action": "sts:AssumeRole"});
+        let document = json!({"Version": "2012-10-17", "Statement": [all_but, ours]}).to_string();
+        let trust = of(&document, None);
+        assert!(trust.is_risky());
+        assert_eq!(
+            trust.without_strangers().unwrap(),
+            json!({"Version": "2012-10-17", "Statement": [ours]}).to_string()
+        );
+    }
+}

@@ -1,0 +1,189 @@
+//! How a network ACL stands, how it stood, and the calls that change one of its inbound entries.
+
+use std::future::{Future, ready};
+use std::pin::Pin;
+use std::sync::Arc;
+
+use aws_sdk_ec2::operation::describe_network_acls::DescribeNetworkAclsOutput;
+use aws_sdk_ec2::types::{IcmpTypeCode, PortRange, RuleAction};
+use aws_sdk_ec2::{Client, config::Builder};
+use chrono::{DateTime, Utc};
+use rescind::signal::{field, items, number};
+use rescind::{Call, Resource, Snapshot};
+use rescind_lambda::{CallError, CallFailure, Operation, Recorded, Scope, Standing, not_ours, parameter, unless_gone};
+use serde_json::json;
+
+use crate::entry::Entry;
+
+/// As AWS Config names the type.
+pub const KIND: &str = "AWS::EC2::NetworkAcl";
+
+/// `DescribeNetworkAcls`.
+pub const DESCRIBE: &str = "ec2:DescribeNetworkAcls";
+/// `CreateNetworkAclEntry`.
+pub const CREATE: &str = "ec2:CreateNetworkAclEntry";
+/// `DeleteNetworkAclEntry`.
+pub const DELETE: &str = "ec2:DeleteNetworkAclEntry";
+/// `ReplaceNetworkAclEntry`.
+pub const REPLACE: &str = "ec2:ReplaceNetworkAclEntry";
+
+/// The inbound entries of a network ACL, and what one of them was.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Acl {
+    /// The entries.
+    pub entries: Vec<Entry>,
+    /// What the entry in question was before the change.
+    pub earlier: Earlier,
+}
+
+/// What an entry was before a change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Earlier {
+    /// It is not known, and why.
+    Unknown(String),
+    /// There was this one, or none, as AWS Config saw it at this moment.
+    Known(Option<Entry>, String),
+}
+
+impl Default for Earlier {
+    fn default() -> Self {
+        Self::Unknown("the event does not tell what it was before".to_owned())
+    }
+}
+
+impl Earlier {
+    /// Asks the baseline and AWS Config for the entry of this number.
+    ///
+    /// # Errors
+    /// When they could not be asked: another time they may tell what an entry can go back to, instead of going away.
+    pub async fn read(scope: &Scope, acl: &Resource, time: DateTime<Utc>, number: i32) -> Result<Self, CallError> {
+        let unknown = || Self::Unknown("neither the baseline nor AWS Config tells what it was before".to_owned());
+        let state = scope.earlier_state(acl, time).await?;
+        Ok(state.map_or_else(unknown, |state| Self::of_state(&state, number)))
+    }
+
+    fn of_state(state: &Snapshot, number: i32) -> Self {
+        let mut entries = items(field(&state.configuration, "entries")).into_iter().filter_map(Entry::read);
+        Self::Known(entries.find(|entry| entry.number == number), state.captured_text())
+    }
+}
+
+/// The piece that an entry is among the facts.
+pub fn piece(number: i32) -> String {
+    format!("inbound entry {number}")
+}
+
+/// How a network ACL stands: of its entries, the one of this number is what may change.
+pub fn standing(acl: Acl, number: i32) -> Standing<Acl> {
+    let entry = acl.entries.iter().find(|entry| entry.number == number);
+    Standing::<()>::new(effect).optional_fact(piece(number), entry).with(acl)
+}
+
+/// Reads a network ACL and its tags. One that is gone has no entries.
+///
+/// # Errors
+/// When EC2 could not be asked.
+pub async fn read(scope: &Scope, id: &str) -> Result<(Vec<Entry>, Vec<(String, String)>), CallError> {
+    let answer = client(scope).describe_network_acls().network_acl_ids(id).send().await;
+    let answer = unless_gone(CallError::or(DESCRIBE, answer))?;
+    let mut acls = answer.iter().flat_map(DescribeNetworkAclsOutput::network_acls);
+    let Some(acl) = acls.next() else { return Ok(Default::default()) };
+    let tags = acl.tags().iter().filter_map(|tag| Some((tag.key()?.to_owned(), tag.value()?.to_owned()))).collect();
+    Ok((acl.entries().iter().filter_map(Entry::of_ec2).collect(), tags))
+}
+
+/// The call that makes an entry.
+pub fn create(acl: &str, entry: &Entry) -> Call {
+    Call::new(CREATE, entry.parameters(acl))
+}
+
+/// The call that puts an entry in the place of the one of its number.
+pub fn replace(acl: &str, entry: &Entry) -> Call {
+    Call::new(REPLACE, entry.parameters(acl))
+}
+
+/// The call that takes an entry away.
+pub fn delete(acl: &str, entry: &Entry) -> Call {
+    Call::new(DELETE, json!({"NetworkAclId": acl, "RuleNumber": entry.number, "Egress": false}))
+}
+
+fn effect(call: &Call) -> Vec<(String, Option<String>)> {
+    let number = number(&call.parameters, "ruleNumber").and_then(|number| i32::try_from(number).ok());
+    let entry = Entry::read(&call.parameters).map(|entry| entry.to_string());
+    number.map(|number| (piece(number), entry)).into_iter().collect()
+}
+
+/// Makes one of the calls of this module.
+///
+/// # Errors
+/// When EC2 does not accept it, or another entry has the number by now.
+pub async fn make(scope: &Scope, call: &Call) -> Result<(), CallError> {
+    let client = client(scope);
+    let acl = parameter(call, "networkAclId")?;
+    let named = number(&call.parameters, "ruleNumber").and_then(|number| i32::try_from(number).ok());
+    let number = named.ok_or_else(|| not_ours(call))?;
+    if call.call == DELETE {
+        let request = client.delete_network_acl_entry().network_acl_id(acl).rule_number(number).egress(false);
+        return CallError::or(DELETE, request.send().await).map(drop);
+    }
+    let entry = Entry::read(&call.parameters).ok_or_else(|| not_ours(call))?;
+    let source = |version| Some(entry.source.to_string()).filter(|_| entry.source.addr().is_ipv4() == version);
+    let protocol = rescind::signal::text(&call.parameters, "protocol");
+    let action = if entry.is_allow { RuleAction::Allow } else { RuleAction::Deny };
+    let part = |range: &str, part: &str| {
+        let part = rescind::signal::number(field(&call.parameters, range)?, part)?;
+        i32::try_from(part).ok()
+    };
+    let ports = part("portRange", "from").zip(part("portRange", "to"));
+    let ports = ports.map(|(from, to)| PortRange::builder().from(from).to(to).build());
+    let icmp = part("icmpTypeCode", "type").zip(part("icmpTypeCode", "code"));
+    let icmp = icmp.map(|(kind, code)| IcmpTypeCode::builder().r#type(kind).code(code).build());
+    if call.call == REPLACE {
+        let request = client.replace_network_acl_entry().network_acl_id(acl).rule_number(number).egress(false);
+        let request = request.set_protocol(protocol.map(str::to_owned)).rule_action(action);
+        let request = request.set_cidr_block(source(true)).set_ipv6_cidr_block(source(false));
+        return CallError::or(REPLACE, request.set_port_range(ports).set_icmp_type_code(icmp).send().await).map(drop);
+    }
+    if call.call != CREATE {
+        return Err(not_ours(call));
+    }
+    let request = client.create_network_acl_entry().network_acl_id(acl).rule_number(number).egress(false);
+    let request = request.set_protocol(protocol.map(str::to_owned)).rule_action(action);
+    let request = request.set_cidr_block(source(true)).set_ipv6_cidr_block(source(false));
+    match CallError::or(CREATE, request.set_port_range(ports).set_icmp_type_code(icmp).send().await) {
+        // An earlier try of this very call made it, or somebody else was faster.
+        Err(error) if error.failure == CallFailure::Exists => {
+            let (entries, _) = read(scope, acl).await?;
+            if entries.contains(&entry) { Ok(()) } else { Err(error) }
+        }
+        answer => answer.map(drop),
+    }
+}
+
+/// The client of EC2.
+fn client(scope: &Scope) -> Arc<Client> {
+    scope.client(|config, counter| Client::from_conf(Builder::from(config).interceptor(counter).build()))
+}
+
+/// Keeps the states of network ACLs, which AWS Config records whole.
+#[derive(Debug, Clone, Copy)]
+pub struct RecordedAcls;
+
+impl Recorded for RecordedAcls {
+    fn resource_type(&self) -> &'static str {
+        KIND
+    }
+
+    fn operations(&self) -> &'static [Operation] {
+        &[]
+    }
+
+    fn complete<'a>(
+        &'a self,
+        _: &'a Scope,
+        _: &'a Resource,
+        _: &'a mut Snapshot,
+    ) -> Pin<Box<dyn Future<Output = Result<(), CallError>> + Send + 'a>> {
+        Box::pin(ready(Ok(())))
+    }
+}

@@ -1,0 +1,6 @@
+//! The `network` function.
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    rescind_lambda::run(network::FUNCTION).await
+}

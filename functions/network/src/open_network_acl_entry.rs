@@ -1,0 +1,172 @@
+//! `open-network-acl-entry`: an entry of a network ACL lets the world reach a guarded port.
+//!
+//! ## What it takes back
+//! An inbound entry that allows, made by `CreateNetworkAclEntry` or `ReplaceNetworkAclEntry`, as far as it really lets a forbidden source
+//! reach a guarded port: what entries with lower numbers deny, it does not. The other entries stay. An entry that was made is deleted. One
+//! that was replaced becomes what it was, where the baseline or AWS Config's history tells and that was compliant; else it is deleted.
+//!
+//! ## Why it is risky
+//! It is the one thing that stands between the internet and an instance whose security group is open. Security Hub control EC2.21; MITRE
+//! ATT&CK T1562.007.
+//!
+//! ## Example
+//! `aws ec2 create-network-acl-entry --ingress --rule-number 90 --protocol 6 --port-range From=22,To=22 --cidr-block 0.0.0.0/0
+//! --rule-action allow …`: seconds later the entry is gone.
+//!
+//! ## Safety
+//! Interrupts traffic, connections in flight too: a network ACL judges packets one by one. An entry goes as a whole, with the ports that
+//! may be open. One for replies (1024-65535) holds 3389: let it begin at 32768, or deny 3389 before it. It can be undone: the entry
+//! is made again, or replaced again. Nothing is done where the entry is another one by now. Earlier state: the event, or history.
+//!
+//! ## Tags
+//! `rescind:ports`, `rescind:allowed-cidrs`, `rescind:widest-source`, and those of every remediation.
+//!
+//! ## References
+//! Amazon EC2 API: `CreateNetworkAclEntry`, `ReplaceNetworkAclEntry`, `DeleteNetworkAclEntry`. Amazon VPC user guide: *Network ACL rules*.
+
+use chrono::{DateTime, Utc};
+use rescind::ports::Guards;
+use rescind::signal::{ApiCall, Resource, Signal, field, number, text};
+use rescind::verdict::{Assessment, Evidence};
+use rescind::{Call, Plan, Step};
+use rescind_lambda::{CallError, EARLIER_STATE_OPERATIONS, Heard, Operation, Remediation, Scope, Standing, Subject};
+
+use crate::acl::{self, Acl, Earlier, piece};
+use crate::entry::{Entry, Why};
+
+/// See the module.
+#[derive(Debug, Clone, Copy)]
+pub struct OpenNetworkAclEntry;
+
+/// The entry that a call made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Made {
+    entry: Entry,
+    /// When it took the place of another one; `None` where there was none.
+    replaced: Option<DateTime<Utc>>,
+}
+
+impl Remediation for OpenNetworkAclEntry {
+    const NAME: &'static str = "open-network-acl-entry";
+    const CALLS: &'static [&'static str] = &[acl::CREATE, acl::REPLACE];
+    const OPERATIONS: &'static [Operation] = &[
+        Operation::reads(acl::DESCRIBE),
+        EARLIER_STATE_OPERATIONS[0],
+        EARLIER_STATE_OPERATIONS[1],
+        Operation::changes(acl::DELETE),
+        Operation::changes(acl::CREATE),
+        Operation::changes(acl::REPLACE),
+    ];
+
+    type Target = Made;
+    type State = Standing<Acl>;
+    type Settings = Guards;
+    type Offender = String;
+
+    fn listen(&self, signal: &Signal) -> Vec<Heard<Made>> {
+        signal.called(Self::CALLS).map(|call| hear(signal, call)).into_iter().collect()
+    }
+
+    fn state_of_event(&self, _: &Resource, made: &Made, live: Option<&Standing<Acl>>) -> Option<Standing<Acl>> {
+        // What an entry was that was replaced, an event never tells.
+        if live.is_some() && made.replaced.is_some() {
+            return None;
+        }
+        let others = live.iter().flat_map(|live| &live.more.entries).filter(|entry| entry.number != made.entry.number);
+        let entries = others.chain([&made.entry]).copied().collect();
+        Some(acl::standing(Acl { entries, earlier: Earlier::default() }, made.entry.number))
+    }
+
+    async fn read(&self, scope: &Scope, resource: &Resource, made: &Made) -> Result<Standing<Acl>, CallError> {
+        let number = made.entry.number;
+        let earlier = async {
+            match made.replaced {
+                Some(time) => Earlier::read(scope, resource, time, number).await,
+                None => Ok(Earlier::default()),
+            }
+        };
+        let (acl, earlier) = tokio::join!(Box::pin(acl::read(scope, &resource.id)), Box::pin(earlier));
+        let (entries, tags) = acl?;
+        Ok(acl::standing(Acl { entries, earlier: earlier? }, number).tagged(tags))
+    }
+
+    fn assess(&self, subject: &Subject<'_, Self>) -> Assessment<String> {
+        let entry = subject.target.entry;
+        let opens = entry.opens(&subject.state.more.entries, subject.settings);
+        let (acl, number) = (&subject.resource.id, entry.number);
+        let Some((_, why)) = opens.first() else {
+            let reason = format!("entry {number} of {acl} ({entry}) lets no forbidden source reach a guarded port");
+            return Assessment::Harmless { reason };
+        };
+        let what = opens.iter().map(|(what, _)| what.as_str()).collect::<Vec<_>>().join(", ");
+        let source = entry.source;
+        let reason = match why {
+            Why::World => format!("entry {number} of {acl} lets the world ({source}) reach {what}"),
+            Why::Together => {
+                format!(
+                    "entry {number} of {acl} lets {source} reach {what}: together with other entries, that is too wide"
+                )
+            }
+            Why::NotAllowed => {
+                format!("entry {number} of {acl} lets {source}, which is outside of the allowed ranges, reach {what}")
+            }
+        };
+        if !subject.state.more.entries.contains(&entry) {
+            return Assessment::AlreadySafe { reason: format!("{reason}; it is gone or another one by now") };
+        }
+        let evidence = [("entry", number.to_string()), ("opens", what), ("permits", entry.to_string())];
+        Assessment::Risky { reason, evidence: vec![Evidence::new(evidence)], offenders: vec![piece(number)] }
+    }
+
+    fn plan(&self, subject: &Subject<'_, Self>, _: &[String]) -> Plan {
+        let (id, entry) = (&subject.resource.id, &subject.target.entry);
+        let delete = |note| Plan { note, ..Plan::of([Step::planned(acl::delete(id, entry), acl::create(id, entry))]) };
+        if subject.target.replaced.is_none() {
+            return delete(None);
+        }
+        let Acl { entries, earlier } = &subject.state.more;
+        match earlier {
+            Earlier::Known(Some(earlier), captured) if earlier.opens(entries, subject.settings).is_empty() => Plan {
+                note: Some(format!("it becomes what it was, `{earlier}`, as AWS Config saw it at {captured}")),
+                ..Plan::of([Step::planned(acl::replace(id, earlier), acl::replace(id, entry))])
+            },
+            Earlier::Known(Some(earlier), captured) => {
+                delete(Some(format!("it is deleted, since what it was (`{earlier}` at {captured}) is open, too")))
+            }
+            Earlier::Known(None, captured) => {
+                delete(Some(format!("it is deleted, since AWS Config saw no such entry at {captured}")))
+            }
+            Earlier::Unknown(why) => delete(Some(format!("it is deleted, since {why}"))),
+        }
+    }
+
+    async fn make(&self, scope: &Scope, call: &Call) -> Result<(), CallError> {
+        acl::make(scope, call).await
+    }
+}
+
+/// The entry that a call made, if it lets anything in.
+fn hear(signal: &Signal, call: &ApiCall) -> Heard<Made> {
+    let request = call.request();
+    let resource = signal.resource(acl::KIND, text(request, "networkAclId").unwrap_or("unknown"));
+    let says = |name: &str, what: &str| {
+        let word = field(request, name).map(|word| word.as_str().map_or_else(|| word.to_string(), str::to_owned));
+        word.is_some_and(|word| word.eq_ignore_ascii_case(what))
+    };
+    if says("egress", "true") || says("ruleAction", "deny") {
+        let reason = format!("the entry of {} lets nothing in", resource.id);
+        return Heard::Harmless { resource, reason };
+    }
+    let replaced = (call.name == "ReplaceNetworkAclEntry").then_some(signal.time);
+    match Entry::read(request) {
+        Some(entry) if resource.id != "unknown" => Heard::About { resource, target: Made { entry, replaced } },
+        _ => {
+            let entry = number(request, "ruleNumber").map_or_else(String::new, |number| format!(" (entry {number})"));
+            let reason = format!("the record does not tell what was let in by {}{entry}", resource.id);
+            Heard::Unreadable { resource, reason }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,151 @@
+use super::*;
+use rescind::plan::StepState;
+use rescind::settings::{OwnSettings, Settings, Tags};
+use rescind_lambda::ResourceState;
+use serde_json::{Value, json};
+
+fn signal(name: &str, request: &Value) -> Signal {
+    let event = json!({
+        "detail-type": "AWS API Call via CloudTrail", "source": "aws.ec2", "account": "111122223333",
+        "time": "2026-11-24T09:30:00Z", "region": "eu-central-1",
+        "detail": {"eventName": name, "eventSource": "ec2.amazonaws.com", "eventID": "e1", "requestParameters": request},
+    });
+    rescind::signal::decode(event).unwrap().signal
+}
+
+fn request(number: i32, ports: (u16, u16), source: &str) -> Value {
+    json!({"networkAclId": "acl-1", "ruleNumber": number, "egress": false, "ruleAction": "allow", "aclProtocol": "6",
+        "cidrBlock": source, "portRange": {"from": ports.0, "to": ports.1}, "icmpTypeCode": {}})
+}
+
+fn entry(number: i32, ports: (u16, u16), source: &str) -> Entry {
+    Entry::read(&request(number, ports, source)).unwrap()
+}
+
+fn heard(name: &str, request: &Value) -> Heard<Made> {
+    OpenNetworkAclEntry.listen(&signal(name, request)).remove(0)
+}
+
+/// Judges a call by a live network ACL, and plans.
+fn judged(name: &str, request: &Value, acl: Acl) -> (Assessment<String>, Plan, Standing<Acl>) {
+    let Heard::About { resource, target } = heard(name, request) else { panic!("it is about an entry") };
+    let state = acl::standing(acl, target.entry.number);
+    let common = Settings::parse(&Tags::default(), &[]).unwrap();
+    let settings = Guards::of_tags(&Tags::default()).unwrap();
+    let subject = Subject {
+        resource: &resource,
+        target: &target,
+        state: &state,
+        common: &common,
+        settings: &settings,
+        own_roles: &[],
+    };
+    let assessment = OpenNetworkAclEntry.assess(&subject);
+    let plan = OpenNetworkAclEntry.plan(&subject, &[piece(target.entry.number)]);
+    (assessment, plan, state)
+}
+
+const OPEN: (u16, u16) = (22, 22);
+
+fn replaced(earlier: Earlier) -> (Assessment<String>, Plan, Standing<Acl>) {
+    let entries = vec![entry(100, OPEN, "0.0.0.0/0"), entry(200, (443, 443), "0.0.0.0/0")];
+    judged("ReplaceNetworkAclEntry", &request(100, OPEN, "0.0.0.0/0"), Acl { entries, earlier })
+}
+
+#[test]
+fn an_entry_that_was_made_is_deleted_and_comes_back_exactly() {
+    let entries = vec![entry(100, OPEN, "0.0.0.0/0"), entry(200, (443, 443), "0.0.0.0/0")];
+    let acl = Acl { entries, ..Acl::default() };
+    let (assessment, plan, state) = judged("CreateNetworkAclEntry", &request(100, OPEN, "0.0.0.0/0"), acl);
+    assert!(matches!(assessment, Assessment::Risky { .. }), "{assessment:?}");
+    let [step] = plan.steps.as_slice() else { panic!("{plan:?}") };
+    assert_eq!(step.call.parameters, json!({"NetworkAclId": "acl-1", "RuleNumber": 100, "Egress": false}));
+    let after = state.after(&step.call);
+    assert!(after.facts().is_empty());
+    assert_eq!(after.after(step.inverse.as_ref().unwrap()), state);
+    assert_eq!((step.state, plan.note.as_deref()), (StepState::Planned, None));
+}
+
+#[test]
+fn an_entry_that_is_another_one_by_now_is_not_touched() {
+    let narrow = entry(100, OPEN, "10.0.0.0/8");
+    let wider = entry(100, (22, 23), "0.0.0.0/0");
+    for entries in [vec![], vec![narrow], vec![wider]] {
+        let acl = Acl { entries, ..Acl::default() };
+        let (assessment, ..) = judged("CreateNetworkAclEntry", &request(100, OPEN, "0.0.0.0/0"), acl);
+        assert!(matches!(assessment, Assessment::AlreadySafe { .. }), "{assessment:?}");
+    }
+}
+
+#[test]
+fn an_entry_behind_a_deny_is_harmless() {
+    let mut deny = request(90, OPEN, "0.0.0.0/0");
+    deny["ruleAction"] = json!("deny");
+    let entries = vec![Entry::read(&deny).unwrap(), entry(100, OPEN, "0.0.0.0/0")];
+    let acl = Acl { entries, ..Acl::default() };
+    let (assessment, ..) = judged("CreateNetworkAclEntry", &request(100, OPEN, "0.0.0.0/0"), acl);
+    assert!(matches!(assessment, Assessment::Harmless { .. }), "{assessment:?}");
+}
+
+#[test]
+fn an_entry_that_was_replaced_becomes_what_it_was_if_that_was_compliant() {
+    let before = entry(100, OPEN, "10.0.0.0/8");
+    let (_, plan, state) = replaced(Earlier::Known(Some(before), "2026-11-24T09:00:00Z".to_owned()));
+    let [step] = plan.steps.as_slice() else { panic!("{plan:?}") };
+    assert_eq!(step.call.call, acl::REPLACE);
+    let after = state.after(&step.call);
+    assert_eq!(after.get("inbound entry 100"), Some("allow tcp/22 from 10.0.0.0/8"));
+    assert_eq!(after.after(step.inverse.as_ref().unwrap()), state);
+    assert!(plan.note.unwrap().contains("2026-11-24T09:00:00Z"));
+}
+
+#[test]
+fn else_it_is_deleted_and_the_outcome_says_why() {
+    let at = || "2026-11-24T09:00:00Z".to_owned();
+    let open = entry(100, (20, 30), "0.0.0.0/0");
+    for (earlier, why) in [
+        (Earlier::Known(Some(open), at()), "open, too"),
+        (Earlier::Known(None, at()), "saw no such entry"),
+        (Earlier::Unknown("nobody knows".to_owned()), "nobody knows"),
+    ] {
+        let (_, plan, _) = replaced(earlier);
+        let note = plan.note.unwrap();
+        assert_eq!(plan.steps.first().unwrap().call.call, acl::DELETE);
+        assert!(note.contains("it is deleted") && note.contains(why), "{note}");
+    }
+}
+
+#[test]
+fn what_lets_nothing_in_needs_no_look() {
+    for (name, value) in [("egress", json!(true)), ("egress", json!("true")), ("ruleAction", json!("deny"))] {
+        let mut request = request(100, OPEN, "0.0.0.0/0");
+        request[name] = value;
+        assert!(matches!(heard("CreateNetworkAclEntry", &request), Heard::Harmless { .. }), "{request}");
+    }
+}
+
+#[test]
+fn what_a_record_does_not_tell_is_not_guessed() {
+    let mut without = request(100, OPEN, "0.0.0.0/0");
+    without.as_object_mut().unwrap().remove("networkAclId");
+    let mut strange = request(100, OPEN, "0.0.0.0/0");
+    strange["aclProtocol"] = json!([]);
+    for request in [json!(null), json!({}), json!("x"), without, strange] {
+        assert!(matches!(heard("ReplaceNetworkAclEntry", &request), Heard::Unreadable { .. }), "{request}");
+    }
+}
+
+#[test]
+fn the_event_alone_tells_the_plan_of_an_entry_that_was_made() {
+    let Heard::About { resource, target } = heard("CreateNetworkAclEntry", &request(100, OPEN, "0.0.0.0/0")) else {
+        panic!("it is about an entry")
+    };
+    let acl = Acl { entries: vec![entry(200, (443, 443), "0.0.0.0/0")], ..Acl::default() };
+    let live = acl::standing(acl, 100);
+    for live in [None, Some(&live)] {
+        let state = OpenNetworkAclEntry.state_of_event(&resource, &target, live).unwrap();
+        assert_eq!(state.get("inbound entry 100"), Some("allow tcp/22 from 0.0.0.0/0"));
+    }
+    let made = Made { replaced: Some("2026-11-24T09:30:00Z".parse().unwrap()), ..target };
+    assert_eq!(OpenNetworkAclEntry.state_of_event(&resource, &made, Some(&live)), None);
+}

@@ -1,0 +1,23 @@
+//! Takes back what is shared with the world or with strangers.
+//!
+//! A remediation is one file. What they need stands beside them: the `clients`, the `permission` of a Lambda function, and the `bucket`.
+
+pub mod bucket;
+mod clients;
+pub mod function_permission_public;
+pub mod permission;
+pub mod public_bucket_policy;
+pub mod snapshot_shared;
+
+use rescind_lambda::Function;
+
+/// The function and its remediations.
+pub const FUNCTION: Function = Function {
+    name: "sharing",
+    remediations: &[
+        &public_bucket_policy::PublicBucketPolicy,
+        &snapshot_shared::SnapshotShared,
+        &function_permission_public::FunctionPermissionPublic,
+    ],
+    recorded: &[&bucket::RecordedBuckets],
+};

@@ -1,0 +1,171 @@
+use rescind::settings::{Settings, Tags};
+use rescind_lambda::ResourceState;
+use serde_json::json;
+
+use super::*;
+
+fn signal(request: &Value) -> Signal {
+    let detail = json!({"eventName": "PutBucketPolicy", "eventSource": "s3.amazonaws.com", "eventID": "e",
+        "requestParameters": request, "responseElements": null, "userIdentity": {"type": "Root"}});
+    let event = json!({"id": "1", "source": "aws.s3", "detail-type": "AWS API Call via CloudTrail", "account": "111122223333",
+        "time": "2026-11-24T09:00:00Z", "region": "eu-central-1", "detail": detail});
+    rescind::signal::decode(event).unwrap().signal
+}
+
+fn allow(principal: &Value, condition: &Value) -> Value {
+    let mut statement =
+        json!({"Effect": "Allow", "Principal": principal, "Action": "s3:GetObject", "Resource": "arn:aws:s3:::b/*"});
+    if !condition.is_null() {
+        statement["Condition"] = condition.clone();
+    }
+    statement
+}
+
+fn everybody() -> Value {
+    allow(&json!("*"), &json!(null))
+}
+
+fn account(id: &str) -> Value {
+    allow(&json!({"AWS": format!("arn:aws:iam::{id}:root")}), &json!(null))
+}
+
+fn policy(statements: &[Value]) -> Value {
+    json!({"Version": "2012-10-17", "Statement": statements})
+}
+
+fn before(statements: &[Value]) -> Earlier {
+    let policy = (!statements.is_empty()).then(|| policy(statements).to_string());
+    Earlier::Policy(policy, "2026-11-24T08:00:00Z".to_owned())
+}
+
+/// What is made of a call that put one policy, of the one that is there now, and of the one before.
+fn judged(put: Option<&Value>, live: Option<&Value>, earlier: Earlier) -> (Assessment<String>, Plan, State) {
+    let signal = signal(&json!({"bucketName": "b"}));
+    let resource = signal.resource(bucket::KIND, "b");
+    let target = Put { policy: put.cloned(), time: signal.time };
+    let state = State { policy: live.map(ToString::to_string), earlier, tags: Vec::new() };
+    let tags = Tags::of_rule([("rescind:trusted-accounts", "777788889999")]);
+    let common = Settings::parse(&tags, &[]).unwrap();
+    let subject =
+        Subject { resource: &resource, target: &target, state: &state, common: &common, settings: &(), own_roles: &[] };
+    let assessment = PublicBucketPolicy.assess(&subject);
+    let plan = match &assessment {
+        Assessment::Risky { offenders, .. } => PublicBucketPolicy.plan(&subject, offenders),
+        _ => Plan::default(),
+    };
+    (assessment, plan, state)
+}
+
+/// The policy that the plan leaves, `None` when it is deleted; after a look at the inverse.
+fn left(plan: &Plan, state: &State) -> Option<Value> {
+    let [step] = &plan.steps[..] else { panic!("{plan:?}") };
+    let after = state.after(&step.call);
+    assert_eq!(
+        after.after(step.inverse.as_ref().unwrap()).policy,
+        state.policy,
+        "the inverse gives back what was written"
+    );
+    after.policy.map(|policy| serde_json::from_str(&policy).unwrap())
+}
+
+#[test]
+fn the_earlier_policy_comes_back_whole() {
+    let put = policy(&[account("111122223333"), everybody()]);
+    let (assessment, plan, state) = judged(Some(&put), Some(&put), before(&[account("777788889999")]));
+    assert!(matches!(assessment, Assessment::Risky { .. }), "{assessment:?}");
+    assert_eq!(left(&plan, &state), Some(policy(&[account("777788889999")])));
+    let (_, plan, state) = judged(Some(&put), Some(&put), before(&[]));
+    assert_eq!(left(&plan, &state), None, "there was none");
+}
+
+#[test]
+fn without_an_earlier_policy_only_what_is_risky_goes() {
+    let both =
+        allow(&json!({"AWS": ["arn:aws:iam::111122223333:root", "arn:aws:iam::444455556666:root"]}), &json!(null));
+    let put = policy(&[account("111122223333"), both, everybody()]);
+    let (_, plan, state) = judged(Some(&put), Some(&put), Earlier::Unknown);
+    let one = allow(&json!({"AWS": ["arn:aws:iam::111122223333:root"]}), &json!(null));
+    assert_eq!(left(&plan, &state), Some(policy(&[account("111122223333"), one])));
+    assert!(plan.note.unwrap().contains("is not known"));
+    let alone = policy(&[everybody()]);
+    let (_, plan, state) = judged(Some(&alone), Some(&alone), Earlier::Unknown);
+    assert_eq!(left(&plan, &state), None, "a policy without statements is none");
+}
+
+#[test]
+fn what_let_strangers_in_before_stays() {
+    let put = policy(&[account("444455556666"), everybody()]);
+    let (_, plan, state) = judged(Some(&put), Some(&put), before(&[account("444455556666")]));
+    assert_eq!(left(&plan, &state), Some(policy(&[account("444455556666")])));
+    // The same as before, laid out anew.
+    let again = policy(&[allow(&json!({"AWS": ["arn:aws:iam::444455556666:root"]}), &json!(null))]);
+    let (assessment, ..) = judged(Some(&again), Some(&again), before(&[account("444455556666")]));
+    assert!(matches!(assessment, Assessment::AlreadySafe { .. }), "{assessment:?}");
+}
+
+#[test]
+fn a_deny_that_is_gone_opens_what_stood_before() {
+    let deny = json!({"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": ["arn:aws:s3:::b", "arn:aws:s3:::b/*"],
+        "Condition": {"StringNotEquals": {"aws:PrincipalAccount": "111122223333"}}});
+    let put = policy(&[everybody()]);
+    let (assessment, plan, state) = judged(Some(&put), Some(&put), before(&[everybody(), deny.clone()]));
+    assert!(matches!(assessment, Assessment::Risky { .. }), "{assessment:?}");
+    assert_eq!(left(&plan, &state), Some(policy(&[everybody(), deny])));
+}
+
+#[test]
+fn what_another_call_put_meanwhile_is_not_of_this_one() {
+    let put = policy(&[account("444455556666")]);
+    let (assessment, ..) = judged(Some(&put), Some(&policy(&[everybody()])), Earlier::Unknown);
+    assert!(matches!(assessment, Assessment::AlreadySafe { .. }), "{assessment:?}");
+    let (assessment, ..) = judged(Some(&put), None, Earlier::Unknown);
+    assert!(matches!(assessment, Assessment::AlreadySafe { .. }), "{assessment:?}");
+    let (assessment, ..) =
+        judged(Some(&policy(&[account("111122223333")])), Some(&policy(&[everybody()])), Earlier::Unknown);
+    assert!(matches!(assessment, Assessment::Harmless { .. }), "{assessment:?}");
+    // A record that does not tell is judged by what is there.
+    let (assessment, ..) = judged(None, Some(&policy(&[everybody()])), Earlier::Unknown);
+    assert!(matches!(assessment, Assessment::Risky { .. }), "{assessment:?}");
+}
+
+#[test]
+fn what_is_unclear_and_services_are_told_and_left() {
+    let unclear = allow(
+        &json!({"CanonicalUser": "79a59df900b949e55d96a1e698fbacedfd6e09d98eacf8f8d5218e7cd47ef2be"}),
+        &json!(null),
+    );
+    let service = allow(&json!({"Service": "ses.amazonaws.com"}), &json!(null));
+    for statement in [&unclear, &service] {
+        let put = policy(std::slice::from_ref(statement));
+        let (assessment, ..) = judged(Some(&put), Some(&put), Earlier::Unknown);
+        assert!(matches!(assessment, Assessment::Report { .. }), "{statement}: {assessment:?}");
+        // Beside something that is sure, it stays, and the read-back is content.
+        let put = policy(&[statement.clone(), everybody()]);
+        let (_, plan, state) = judged(Some(&put), Some(&put), Earlier::Unknown);
+        assert_eq!(left(&plan, &state), Some(policy(std::slice::from_ref(statement))));
+        let (assessment, ..) = judged(Some(&put), left(&plan, &state).as_ref(), Earlier::Unknown);
+        assert!(matches!(assessment, Assessment::AlreadySafe { .. }), "{statement}: {assessment:?}");
+    }
+}
+
+#[test]
+fn what_lets_in_only_ours_is_left_alone() {
+    for statement in [
+        account("111122223333"),
+        account("777788889999"),
+        allow(&json!("*"), &json!({"StringEquals": {"aws:PrincipalAccount": "111122223333"}})),
+        allow(&json!("*"), &json!({"StringEquals": {"aws:SourceVpce": "vpce-0a1b2c3d4e5f60718"}})),
+    ] {
+        let put = policy(std::slice::from_ref(&statement));
+        let (assessment, ..) = judged(Some(&put), Some(&put), Earlier::Unknown);
+        assert!(matches!(assessment, Assessment::Harmless { .. }), "{statement}: {assessment:?}");
+    }
+}
+
+#[test]
+fn what_can_not_be_read_is_told() {
+    let heard = PublicBucketPolicy.listen(&signal(&Value::Null));
+    assert!(matches!(heard[..], [Heard::Unreadable { .. }]), "{heard:?}");
+    let (assessment, ..) = judged(None, Some(&json!("no policy")), Earlier::Unknown);
+    assert!(matches!(assessment, Assessment::Unclear { .. }), "{assessment:?}");
+}
