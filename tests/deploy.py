@@ -67,6 +67,11 @@ def translate(template: Path, region: str) -> tuple[str, Json]:
             resource["Properties"]["Code"] = {"ZipFile": "none"}
         if resource["Type"] == "AWS::SNS::Topic":
             resource["Properties"].pop("KmsMasterKeyId", None)
+        if resource["Type"] == "AWS::Events::Rule":
+            # moto leaves an empty place in a list for `AWS::NoValue`. The one condition of a tag is that a parameter is
+            # given; by default none is.
+            tags = resource["Properties"].get("Tags", [])
+            resource["Properties"]["Tags"] = [tag for tag in tags if "Fn::If" not in tag]
     # moto tries to read YAML first, which is slow; tabs, which JSON allows and YAML does not, end that at once.
     return json.dumps(translated, indent="\t"), translated
 

@@ -54,6 +54,17 @@ impl Account {
         aws_sdk_iam::Client::new(&self.admin())
     }
 
+    /// The administrator's client of CloudTrail.
+    pub fn cloudtrail(&self) -> aws_sdk_cloudtrail::Client {
+        aws_sdk_cloudtrail::Client::new(&self.admin())
+    }
+
+    /// The administrator's client of S3, which names a bucket in the path: the emulator's address takes no names before it.
+    pub fn s3(&self) -> aws_sdk_s3::Client {
+        let config = aws_sdk_s3::config::Builder::from(&self.admin()).force_path_style(true).build();
+        aws_sdk_s3::Client::from_conf(config)
+    }
+
     /// The administrator's client of Amazon EC2 Auto Scaling.
     pub fn auto_scaling(&self) -> aws_sdk_autoscaling::Client {
         aws_sdk_autoscaling::Client::new(&self.admin())
@@ -67,6 +78,11 @@ impl Account {
     /// The administrator's client of EventBridge.
     pub fn events(&self) -> aws_sdk_eventbridge::Client {
         aws_sdk_eventbridge::Client::new(&self.admin())
+    }
+
+    /// The administrator's client of Lambda.
+    pub fn lambda(&self) -> aws_sdk_lambda::Client {
+        aws_sdk_lambda::Client::new(&self.admin())
     }
 
     /// The administrator's client of SQS.

@@ -284,3 +284,39 @@ pub fn instance_item(
     item["configuration"] = json!({"instanceId": instance});
     event
 }
+
+/// The record of `AttachUserPolicy`, `AttachRolePolicy` or `AttachGroupPolicy`: `kind` is the word in the middle.
+pub fn policy_attached(account: &str, who: &Who, (kind, name): (&str, &str), policy: &str) -> Value {
+    let mut request = json!({"policyArn": policy});
+    request[format!("{}Name", kind.to_lowercase())] = json!(name);
+    record(account, who, "aws.iam", &format!("Attach{kind}Policy"), &request, &Value::Null)
+}
+
+/// The record of `UpdateAssumeRolePolicy`.
+pub fn trust_updated(account: &str, who: &Who, role: &str, document: &str) -> Value {
+    let request = json!({"roleName": role, "policyDocument": document});
+    record(account, who, "aws.iam", "UpdateAssumeRolePolicy", &request, &Value::Null)
+}
+
+/// The record of `CreateRole`.
+pub fn role_created(account: &str, who: &Who, role: &str, document: &str) -> Value {
+    let request = json!({"roleName": role, "assumeRolePolicyDocument": document});
+    let response =
+        json!({"role": {"roleName": role, "path": "/", "arn": format!("arn:aws:iam::{account}:role/{role}")}});
+    record(account, who, "aws.iam", "CreateRole", &request, &response)
+}
+
+/// AWS Config's event about a user, role or group, by its type and unique id, as it saw it at `captured`: of no Region.
+pub fn principal_item(
+    account: &str,
+    (kind, id): (&str, &str),
+    configuration: &Value,
+    captured: DateTime<Utc>,
+) -> Value {
+    let mut event = configuration_item(account, id, &[], captured, false);
+    let item = &mut event["detail"]["configurationItem"];
+    item["resourceType"] = json!(kind);
+    item["awsRegion"] = json!("global");
+    item["configuration"] = configuration.clone();
+    event
+}

@@ -35,6 +35,13 @@ pub fn hostile_instance(account: &str, instance: &str) -> Value {
     finding(account, "Backdoor:EC2/C&CActivity.B", 8.0, &resource, &json!({"resourceRole": "ACTOR"}))
 }
 
+/// A finding that something hostile is on an instance that has this profile, by its ARN.
+pub fn hostile_instance_with(account: &str, instance: &str, profile: &str) -> Value {
+    let mut event = hostile_instance(account, instance);
+    event["detail"]["resource"]["instanceDetails"]["iamInstanceProfile"] = json!({"arn": profile});
+    event
+}
+
 /// A finding that somebody outside guesses the passwords of an instance.
 pub fn guessed_passwords(account: &str, instance: &str, address: &str) -> Value {
     let resource =

@@ -9,6 +9,7 @@ pub mod emulator;
 pub mod function;
 pub mod guardduty;
 pub mod http;
+pub mod manual;
 pub mod process;
 pub mod proxy;
 pub mod scenes;
@@ -20,12 +21,18 @@ use std::io::Write;
 pub use account::Account;
 pub use function::{Function, FunctionError};
 pub use proxy::{Call, Fault, Proxy, When};
-pub use scenes::{KINDS, Kind, Scene};
+pub use scenes::{KINDS, Kind, Scene, kinds};
 pub use world::World;
 
 /// Every function that takes something back.
-pub const FUNCTIONS: &[rescind_lambda::Function] =
-    &[security_groups::FUNCTION, instances::FUNCTION, identity::FUNCTION];
+pub const FUNCTIONS: &[rescind_lambda::Function] = &[
+    security_groups::FUNCTION,
+    network::FUNCTION,
+    sharing::FUNCTION,
+    identity::FUNCTION,
+    detection::FUNCTION,
+    instances::FUNCTION,
+];
 
 /// The Region of all tests.
 pub const REGION: &str = "us-east-1";

@@ -34,13 +34,17 @@ pub struct Call {
 impl Call {
     /// Whether the call changes something of the customer's: publishing an outcome and keeping our own journal do not.
     pub fn changes(&self) -> bool {
-        let reads = ["Describe", "Get", "List", "BatchGet", "Query"];
         let ours = match self.service.as_str() {
             "events" => self.operation == "PutEvents",
             service => ["dynamodb", "sts"].contains(&service),
         };
-        !ours && !reads.iter().any(|start| self.operation.starts_with(start))
+        !ours && !only_reads(&self.operation)
     }
+}
+
+/// Whether an operation changes nothing, neither the customer's nor ours.
+pub fn only_reads(operation: &str) -> bool {
+    ["Describe", "Get", "List", "BatchGet", "Query"].iter().any(|start| operation.starts_with(start))
 }
 
 /// How a call is disturbed.
@@ -66,6 +70,13 @@ impl Fault {
     /// All of them.
     pub const ALL: [Self; 7] =
         [Self::Throttle, Self::Http500, Self::Http503, Self::Reset, Self::Timeout, Self::Slow, Self::Malformed];
+}
+
+impl When {
+    /// The moments at which a call may be disturbed: what only reads has no effect that could be there already.
+    pub fn of(operation: &str) -> &'static [Self] {
+        if only_reads(operation) { &[Self::Before] } else { &[Self::Before, Self::After] }
+    }
 }
 
 /// Whether the call takes effect all the same.
@@ -96,6 +107,7 @@ struct Shared {
     latency: Duration,
     is_held: bool,
     is_serial_console_enabled: bool,
+    buckets_are_in: Option<String>,
 }
 
 /// The proxy. It ends with the runtime that it was started in.
@@ -177,6 +189,22 @@ impl Proxy {
         self.shared().is_serial_console_enabled
     }
 
+    /// Lets all buckets be in a Region, as Amazon S3 does: who asks in another one is sent there. The emulator answers everywhere.
+    pub fn set_home_of_buckets(&self, region: &str) {
+        self.shared().buckets_are_in = Some(region.to_owned());
+    }
+
+    fn redirected(&self, service: &str, headers: &hyper::HeaderMap) -> Option<Response<Full<Bytes>>> {
+        let home = self.shared().buckets_are_in.clone().filter(|_| service == "s3")?;
+        let signed = headers.get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
+        if signed.contains(&format!("/{home}/s3/")) {
+            return None;
+        }
+        let error = "<Error><Code>PermanentRedirect</Code><Message>The bucket is elsewhere.</Message></Error>";
+        let answer = Response::builder().status(StatusCode::MOVED_PERMANENTLY).header("x-amz-bucket-region", home);
+        answer.header("content-type", "application/xml").body(Full::new(error.into())).ok()
+    }
+
     /// What is answered in the emulator's place.
     fn stub(&self, operation: &str, body: &str) -> Option<String> {
         let mut shared = self.shared();
@@ -189,7 +217,10 @@ impl Proxy {
                     Some((of, part)) => of == operation && body.contains(part),
                     None => name == operation,
                 };
-                return shared.answers.iter().find(|(name, _)| is_it(name)).map(|(_, answer)| answer.clone());
+                let told = shared.answers.iter().find(|(name, _)| is_it(name)).map(|(_, answer)| answer.clone());
+                // Of IAM's the emulator tells what is there now, at times that the SDK can't read.
+                let is_of_iam = operation == "GetResourceConfigHistory" && body.contains("AWS::IAM::");
+                return told.or(is_of_iam.then(|| r#"{"configurationItems":[]}"#.to_owned()));
             }
         }
         let enabled = shared.is_serial_console_enabled;
@@ -245,7 +276,10 @@ impl Proxy {
             shared.calls.push(call);
             (shared.calls.len() - 1, disturbance(&mut shared.disturbances, &operation), shared.latency)
         };
-        let is_json = parts.headers.contains_key("x-amz-target") || !operation_is_query(&body);
+        let is_json = service != "s3" && (parts.headers.contains_key("x-amz-target") || !operation_is_query(&body));
+        if let Some(answer) = self.redirected(&service, &parts.headers) {
+            return self.ended(index, Ok(answer));
+        }
         if let Some((fault, When::Before)) = fault
             && fault != Fault::Slow
         {
@@ -333,6 +367,8 @@ async fn disturbed(fault: Fault, is_json: bool, service: &str) -> Result<Respons
         let error = format!("<Error><Code>{code}</Code><Message>disturbed</Message></Error>");
         if ["iam", "autoscaling", "elasticloadbalancing"].contains(&service) {
             format!("<ErrorResponse>{error}</ErrorResponse>")
+        } else if service == "s3" {
+            error
         } else {
             format!("<Response><Errors>{error}</Errors></Response>")
         }
@@ -349,10 +385,12 @@ async fn disturbed(fault: Fault, is_json: bool, service: &str) -> Result<Respons
     };
     match fault {
         Fault::Throttle if is_json => answer(400, json("ThrottlingException")),
+        Fault::Throttle if service == "s3" => answer(503, xml("SlowDown")),
         Fault::Throttle => answer(503, xml("RequestLimitExceeded")),
         Fault::Http500 if is_json => answer(500, json("InternalFailure")),
         Fault::Http500 => answer(500, xml("InternalError")),
         Fault::Http503 if is_json => answer(503, json("ServiceUnavailableException")),
+        Fault::Http503 if service == "s3" => answer(503, xml("ServiceUnavailable")),
         Fault::Http503 => answer(503, xml("Unavailable")),
         Fault::Reset => Err(Broken),
         Fault::Timeout => {
@@ -368,6 +406,24 @@ fn operation_is_query(body: &Bytes) -> bool {
     body.starts_with(b"Action=")
 }
 
+/// The operation of a service that names it by method, path and query.
+fn rest_operation(service: &str, method: &hyper::Method, uri: &hyper::Uri) -> String {
+    let path: Vec<&str> = uri.path().split('/').filter(|part| !part.is_empty()).collect();
+    let of = uri.query().unwrap_or_default().split(['&', '=']).next().unwrap_or_default();
+    let operation = match (service, method.as_str(), path.as_slice(), of) {
+        ("s3", "GET", [_], "policy") => "GetBucketPolicy",
+        ("s3", "PUT", [_], "policy") => "PutBucketPolicy",
+        ("s3", "DELETE", [_], "policy") => "DeleteBucketPolicy",
+        ("s3", "GET", [_], "tagging") => "GetBucketTagging",
+        ("lambda", "GET", [_, "functions", _, "policy"], _) => "GetPolicy",
+        ("lambda", "POST", [_, "functions", _, "policy"], _) => "AddPermission",
+        ("lambda", "DELETE", [_, "functions", _, "policy", _], _) => "RemovePermission",
+        ("lambda", "GET", [_, "tags", _], _) => "ListTags",
+        _ => return format!("{method} {uri}"),
+    };
+    operation.to_owned()
+}
+
 fn describe(parts: &hyper::http::request::Parts, body: &Bytes) -> Call {
     let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     // Credential=<key>/<date>/<region>/<service>/aws4_request
@@ -380,6 +436,7 @@ fn describe(parts: &hyper::http::request::Parts, body: &Bytes) -> Call {
     let operation = match header("x-amz-target").rsplit_once('.') {
         Some((_, operation)) => operation.to_owned(),
         None if service == "scheduler" => "CreateSchedule".to_owned(),
+        None if ["lambda", "s3"].contains(&service) => rest_operation(service, &parts.method, &parts.uri),
         None => text.split('&').find_map(|pair| pair.strip_prefix("Action=")).unwrap_or(parts.uri.path()).to_owned(),
     };
     Call { service: service.to_owned(), operation, body: text, started: Instant::now(), ended: None, status: None }

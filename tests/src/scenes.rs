@@ -11,14 +11,24 @@ use crate::cloudtrail::Who;
 use crate::{World, now};
 
 pub mod blocks;
+pub mod buckets;
+pub mod flow_logs;
+mod functions;
 mod groups;
 pub mod identity;
 pub mod instances;
 pub mod memberships;
 pub mod metadata;
+pub mod network_acl;
+pub mod policies;
 mod serial_console;
+mod snapshots;
+pub mod trail;
+pub mod trust;
 pub mod user_data;
 
+/// Makes a change to a resource, and answers its event.
+type Changing = for<'a> fn(&'a World, &'a str, &'a Who) -> Making<'a, Value>;
 /// Tells how a resource stands.
 type Telling = for<'a> fn(&'a World, &'a str) -> Making<'a, Vec<String>>;
 type Making<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -33,11 +43,13 @@ pub struct Kind {
     /// The calls by which it takes the change back, when nothing disturbs it: the operation, and how often.
     pub mutation: (&'static str, usize),
     /// The template's rule that hears of the change.
-    rule: &'static str,
+    pub rule: &'static str,
     /// Makes a resource of this name that is as it has to be, and answers its id.
     set: for<'a> fn(&'a World, &'a str) -> Making<'a, String>,
     /// Makes the change, and answers its event.
-    change: for<'a> fn(&'a World, &'a str, &'a Who) -> Making<'a, Value>,
+    change: Changing,
+    /// Makes a change of the same kind that is compliant, where there is one that the rule lets through.
+    harmless: Option<Changing>,
     /// How the resource stands, in words: all that may not change, and all that has to.
     words: Telling,
     /// How it has to stand in the end, where that is not how it stood before the change.
@@ -45,7 +57,7 @@ pub struct Kind {
 }
 
 /// At least one for each remediation.
-pub const KINDS: [Kind; 10] = [
+pub const KINDS: &[Kind] = &[
     groups::OPENED,
     groups::MODIFIED,
     groups::REMOVED,
@@ -56,7 +68,23 @@ pub const KINDS: [Kind; 10] = [
     user_data::CHANGED,
     identity::KEY,
     identity::SESSIONS,
+    trail::STOPPED,
+    flow_logs::DELETED,
+    network_acl::CREATED,
+    network_acl::REPLACED,
+    snapshots::SHARED,
+    functions::OPENED,
+    buckets::OPENED,
+    policies::ATTACHED,
+    trust::OPENED,
 ];
+
+/// The kinds to try: all of them, or those of the remediations that `RESCIND_ONLY` names, for whoever works on these.
+pub fn kinds() -> Vec<Kind> {
+    let only = std::env::var_os("RESCIND_ONLY").unwrap_or_default().to_string_lossy().into_owned();
+    let is_meant = |kind: &Kind| only.is_empty() || only.split(' ').any(|name| name == kind.remediation);
+    KINDS.iter().filter(|kind| is_meant(kind)).copied().collect()
+}
 
 impl Kind {
     /// Lets the remediation act as often as the tests make it. A finding tells no principal: all that comes of them counts
@@ -87,6 +115,8 @@ pub struct Scene {
 /// A change that was made in a scene.
 #[derive(Debug)]
 pub struct Change {
+    /// What happened.
+    pub event: Value,
     /// What the function is invoked with.
     pub input: Value,
     /// How the resource stands now, in words.
@@ -108,11 +138,20 @@ impl Scene {
 
     /// Somebody makes the change; each number stands for somebody else. It has to be taken back before it is made again.
     pub async fn change(&self, world: &World, number: usize) -> Change {
+        self.make(world, number, self.kind.change).await
+    }
+
+    /// Somebody makes a change that is compliant, where the kind knows one.
+    pub async fn harmless(&self, world: &World, number: usize) -> Option<Change> {
+        Some(self.make(world, number, self.kind.harmless?).await)
+    }
+
+    async fn make(&self, world: &World, number: usize, change: Changing) -> Change {
         let who = Who::Role(format!("arn:aws:iam::{}:role/developer-{number}", world.account.id));
-        let event = (self.kind.change)(world, &self.resource, &who).await;
+        let event = change(world, &self.resource, &who).await;
         // As the rule delivers it; what the rules match, other tests tell.
         let ingested = now().to_rfc3339_opts(SecondsFormat::Secs, true);
         let input = json!({"rule": world.account.rule(self.kind.rule).arn, "ingested": ingested, "event": event});
-        Change { input, risky: self.in_words(world).await }
+        Change { event, input, risky: self.in_words(world).await }
     }
 }

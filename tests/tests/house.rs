@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use rescind_tests::FUNCTIONS;
+use rescind_tests::{FUNCTIONS, manual};
 use serde_json::Value;
 
 const HEADINGS: &[&str] = &["What it takes back", "Why it is risky", "Example", "Safety", "Tags", "References"];
@@ -66,12 +66,9 @@ fn a_remediation_has_its_file_its_manual_its_samples_its_rule_and_its_case() {
         }
         if !rescind_tests::KINDS.iter().any(|kind| kind.remediation == name) {
             missing.push(format!(
-                "{name} has no kind of change in tests/src/scenes.rs, for the tests of faults and kills"
+                "{name} has no kind of change in tests/src/scenes.rs: write tests/src/scenes/{}.rs, and name it there",
+                name.replace('-', "_")
             ));
-        }
-        let case = root.join(format!("tests/tests/end_to_end/{}.rs", name.replace('-', "_")));
-        if !case.exists() {
-            missing.push(format!("{name} has no end-to-end case {}", case.display()));
         }
     }
     assert!(missing.is_empty(), "{}", missing.join("\n"));
@@ -175,4 +172,174 @@ fn the_core_asks_no_clock_no_environment_and_no_chance() {
             assert!(!text.contains(word), "{} uses {word}", path.display());
         }
     }
+}
+
+/// A template as it is written, with CloudFormation's functions as their arguments: `!GetAtt A.Arn` is `A.Arn`.
+fn template(file: &str) -> Value {
+    let script = "import json, sys; from samtranslator.yaml_helper import yaml_parse; json.dump(yaml_parse(sys.stdin.read()), sys.stdout, default=str)";
+    let text = fs::File::open(repository().join(file)).expect("the template is there");
+    let output = Command::new(rescind_tests::process::tool("python")).args(["-c", script]).stdin(text).output();
+    serde_json::from_slice(&output.expect("python runs").stdout).expect("the template is YAML")
+}
+
+fn of_type<'t>(template: &'t Value, kind: &str) -> Vec<(&'t String, &'t Value)> {
+    let all = template["Resources"].as_object().expect("resources").iter();
+    all.filter(|(_, resource)| resource["Type"] == kind)
+        .map(|(name, resource)| (name, &resource["Properties"]))
+        .collect()
+}
+
+/// AWS's quotas (Amazon EventBridge, AWS Lambda and AWS CloudFormation user guides, *Quotas*), as far as the catalogue comes near them.
+#[test]
+fn the_stack_stays_within_the_quotas_of_aws() {
+    let template = template("template.yaml");
+    let rules = of_type(&template, "AWS::Events::Rule");
+    for (name, rule) in &rules {
+        // A name stands for an ARN of at most 120 characters.
+        let pattern = rule["EventPattern"].to_string();
+        let arns = pattern.matches("Fn::GetAtt").count() + pattern.matches(".Arn\"").count();
+        let longest = pattern.len() + 120 * arns;
+        assert!(longest <= 2048, "the pattern of {name} may have {longest} characters; EventBridge allows 2048");
+    }
+    let functions = of_type(&template, "AWS::Serverless::Function");
+    for (name, _) in &functions {
+        let permissions = of_type(&template, "AWS::Lambda::Permission").into_iter();
+        let own: Vec<&String> = permissions
+            .filter(|(_, one)| one["FunctionName"].to_string().contains(name.as_str()))
+            .map(|(name, _)| name)
+            .collect();
+        assert!(
+            own.len() == 1,
+            "{name} has the permissions {own:?}: one for all rules of the stack is enough, and a policy has 20 KB"
+        );
+    }
+    // SAM makes up to two more of a function: its version and the configuration of asynchronous invocations.
+    let resources = template["Resources"].as_object().expect("resources").len() + 2 * functions.len();
+    assert!(resources <= 500, "the stack has {resources} resources; CloudFormation allows 500");
+    assert!(rules.len() <= 300, "the stack has {} rules; a bus holds 300", rules.len());
+    rescind_tests::say(&format!("{} rules of 300, {resources} resources of 500", rules.len()));
+}
+
+/// The calls that a rule lets through, as `service:Operation`.
+fn calls_of(rule: &Value) -> BTreeSet<String> {
+    let detail = &rule["EventPattern"]["detail"];
+    let texts = |value: &Value| -> Vec<String> {
+        let texts = value.as_array().into_iter().flatten();
+        texts.filter_map(|one| one.as_str().or(one["prefix"].as_str()).map(str::to_owned)).collect()
+    };
+    let names = texts(&detail["eventName"]);
+    let services = texts(&detail["eventSource"]).into_iter();
+    let calls = services.flat_map(|source| {
+        let service = source.trim_end_matches(".amazonaws.com").to_owned();
+        names.iter().map(move |name| format!("{service}:{name}")).collect::<Vec<_>>()
+    });
+    calls.collect()
+}
+
+/// IAM tells its calls in us-east-1 alone. What is not forwarded from there, a stack in another Region never hears.
+#[test]
+fn what_remediations_hear_of_iam_is_forwarded_from_us_east_1_and_nothing_else() {
+    let template = template("infra/global.yaml");
+    let forwarded: BTreeSet<String> =
+        of_type(&template, "AWS::Events::Rule").iter().flat_map(|(_, rule)| calls_of(rule)).collect();
+    let all = FUNCTIONS.iter().flat_map(|function| function.remediations);
+    let heard: BTreeSet<String> = all
+        .flat_map(|remediation| remediation.calls())
+        .filter(|call| call.starts_with("iam:"))
+        .map(|call| (*call).to_owned())
+        .collect();
+    let missing: Vec<&String> = heard.difference(&forwarded).collect();
+    assert!(missing.is_empty(), "infra/global.yaml does not forward {missing:?}");
+    // A pattern without any call is none.
+    let more: Vec<&String> = forwarded.difference(&heard).collect();
+    assert!(heard.is_empty() || more.is_empty(), "infra/global.yaml forwards {more:?}, which nobody hears");
+}
+
+/// What a remediation hears by CloudTrail is what its rules let through: no call is waited for that never comes, and none comes that
+/// nobody hears.
+#[test]
+fn the_calls_of_every_remediation_are_those_that_its_rules_let_through() {
+    let template = template("template.yaml");
+    for function in FUNCTIONS {
+        for remediation in function.remediations {
+            let mut heard = BTreeSet::new();
+            for (_, rule) in of_type(&template, "AWS::Events::Rule") {
+                let tags = rule["Tags"].as_array().into_iter().flatten();
+                let named =
+                    tags.filter(|tag| tag["Key"] == "rescind:remediation").filter_map(|tag| tag["Value"].as_str());
+                if named.flat_map(|names| names.split(' ')).any(|name| name == remediation.name()) {
+                    heard.extend(calls_of(rule));
+                }
+            }
+            let declared: BTreeSet<String> = remediation.calls().iter().map(|call| (*call).to_owned()).collect();
+            assert_eq!(
+                heard,
+                declared,
+                "{}: the calls that its rules let through, and those that it says",
+                remediation.name()
+            );
+        }
+    }
+}
+
+/// What is left of the files that `make new-remediation` wrote.
+const TO_WRITE: &str = "TO WRITE";
+
+#[test]
+fn nothing_of_a_new_remediation_is_left_to_write() {
+    let root = repository();
+    let mut left = Vec::new();
+    for (function, name) in remediations() {
+        let file = name.replace('-', "_");
+        let mut own = vec![
+            root.join(format!("functions/{function}/src/{file}.rs")),
+            root.join(format!("tests/src/scenes/{file}.rs")),
+        ];
+        own.extend(files(&root.join("events").join(name), ".json"));
+        own.extend(files(&root.join(format!("functions/{function}/src/{file}")), ".rs"));
+        for path in own.into_iter().chain([root.join("template.yaml")]) {
+            let text = fs::read_to_string(&path).unwrap_or_default();
+            let lines = text.lines().enumerate().filter(|(_, line)| line.contains(TO_WRITE));
+            let path = path.strip_prefix(&root).unwrap_or(&path);
+            left.extend(lines.map(|(number, line)| format!("{}:{}: {}", path.display(), number + 1, line.trim())));
+        }
+    }
+    left.sort();
+    left.dedup();
+    assert!(left.is_empty(), "{}", left.join("\n"));
+}
+
+#[test]
+fn people_are_told_of_every_remediation() {
+    let root = repository();
+    for (file, what) in [
+        ("README.md", "the table What it takes back"),
+        ("events/README.md", "a section for its samples"),
+        ("CHANGELOG.md", "a line"),
+    ] {
+        let text = fs::read_to_string(root.join(file)).expect("the file is there");
+        for (_, name) in remediations() {
+            assert!(
+                text.contains(&format!("`{name}`")) || text.contains(&format!("## {name}\n")),
+                "{file} lacks {what} of {name}"
+            );
+        }
+    }
+}
+
+/// `make manual` writes it.
+#[test]
+fn the_manual_is_what_the_remediations_say() {
+    let path = repository().join(manual::FILE);
+    let text = manual::manual(&repository(), FUNCTIONS);
+    if std::env::var_os("RESCIND_WRITE_MANUAL").is_some() {
+        fs::write(&path, &text).expect("the manual can be written");
+    }
+    let stands = fs::read_to_string(&path).unwrap_or_default();
+    let differs = stands.lines().zip(text.lines()).find(|(old, new)| old != new);
+    assert!(
+        stands == text,
+        "{} is not what the remediations say: run `make manual`; the first difference: {differs:?}",
+        manual::FILE
+    );
 }

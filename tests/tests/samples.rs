@@ -9,10 +9,14 @@ use rescind::{Answer, Status, Verdict};
 use rescind_tests::FUNCTIONS;
 use serde_json::{Value, json};
 
-const OWN_ROLES: [&str; 3] = [
+/// The roles of the functions, as samples name them.
+const OWN_ROLES: [&str; 6] = [
     "arn:aws:iam::111122223333:role/rescind-SecurityGroupsRole-EXAMPLE",
-    "arn:aws:iam::111122223333:role/rescind-InstancesRole-EXAMPLE",
+    "arn:aws:iam::111122223333:role/rescind-NetworkRole-EXAMPLE",
+    "arn:aws:iam::111122223333:role/rescind-SharingRole-EXAMPLE",
     "arn:aws:iam::111122223333:role/rescind-IdentityRole-EXAMPLE",
+    "arn:aws:iam::111122223333:role/rescind-DetectionRole-EXAMPLE",
+    "arn:aws:iam::111122223333:role/rescind-InstancesRole-EXAMPLE",
 ];
 
 fn repository() -> PathBuf {
@@ -76,9 +80,10 @@ async fn every_sample_is_answered_as_its_name_says() {
             assert!(!would_act, "{name}: {answer:?}");
         } else {
             assert!(name.starts_with("takes-back-"), "{name} is neither takes-back- nor leaves-alone-");
-            let needs_a_look =
-                ["config-", "guardduty-", "prefix-list", "started-old-record"].iter().any(|part| name.contains(part))
-                    || remediation == "user-data-changed";
+            let needs_a_look = ["config-", "guardduty-", "prefix-list", "started-old-record", "by-its-document"]
+                .iter()
+                .any(|part| name.contains(part))
+                || ["user-data-changed", "flow-logs-deleted"].contains(&remediation.as_str());
             assert!(would_act || needs_a_look, "{name}: {answer:?}");
         }
         let told = match answer {

@@ -13,6 +13,7 @@ pub(super) const BLOCKED: Kind = Kind {
     rule: "BlockAddress",
     set: |world, name| Box::pin(run(world, name)),
     change: |world, instance, _| Box::pin(found(world, instance)),
+    harmless: None,
     words: |world, instance| Box::pin(standing(world, instance)),
     contained: Some(|world, instance| Box::pin(contained(world, instance))),
 };

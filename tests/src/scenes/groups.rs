@@ -14,6 +14,7 @@ pub(super) const OPENED: Kind = Kind {
     rule: "OpenSecurityGroupIngress",
     set: |world, name| Box::pin(set(world, name)),
     change: |world, group, who| Box::pin(opened(world, group, who)),
+    harmless: None,
     words: |world, group| Box::pin(world.account.in_words(group)),
     contained: None,
 };
@@ -25,6 +26,7 @@ pub(super) const MODIFIED: Kind = Kind {
     rule: "SecurityGroupRuleModified",
     set: |world, name| Box::pin(set(world, name)),
     change: |world, group, who| Box::pin(modified(world, group, who)),
+    harmless: None,
     words: |world, group| Box::pin(world.account.in_words(group)),
     contained: None,
 };
@@ -36,6 +38,7 @@ pub(super) const REMOVED: Kind = Kind {
     rule: "SecurityGroupRuleRemoved",
     set: |world, name| Box::pin(set(world, name)),
     change: |world, group, who| Box::pin(removed(world, group, who)),
+    harmless: None,
     words: |world, group| Box::pin(world.account.in_words(group)),
     contained: None,
 };

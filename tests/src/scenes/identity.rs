@@ -15,6 +15,7 @@ pub(super) const KEY: Kind = Kind {
     rule: "CredentialsCompromised",
     set: |world, name| Box::pin(async move { key(world, &user(world, name).await).await }),
     change: |world, key, _| Box::pin(found_key(world, key)),
+    harmless: None,
     words: |world, key| Box::pin(keys_in_words(world, key)),
     contained: Some(|world, key| Box::pin(contained_keys(world, key))),
 };
@@ -26,6 +27,7 @@ pub(super) const SESSIONS: Kind = Kind {
     rule: "CredentialsCompromised",
     set: |world, name| Box::pin(earlier_role(world, name)),
     change: |world, role, _| Box::pin(found_session(world, role)),
+    harmless: None,
     words: |world, role| Box::pin(policies_in_words(world, role)),
     contained: Some(|world, role| Box::pin(contained_policies(world, role))),
 };
@@ -54,6 +56,15 @@ pub async fn role(world: &World, path: &str, name: &str) -> String {
     let request = world.account.iam().create_role().role_name(name).path(path);
     request.assume_role_policy_document(trust.to_string()).send().await.expect("a role");
     name.to_owned()
+}
+
+/// An instance profile with a role; its ARN.
+pub async fn profile(world: &World, name: &str, role: &str) -> String {
+    let iam = world.account.iam();
+    let answer = iam.create_instance_profile().instance_profile_name(name).send().await.expect("a profile");
+    let request = iam.add_role_to_instance_profile().instance_profile_name(name).role_name(role);
+    request.send().await.expect("it has the role");
+    answer.instance_profile().expect("a profile").arn().to_owned()
 }
 
 async fn earlier_role(world: &World, name: &str) -> String {

@@ -17,6 +17,7 @@ pub(super) const ISOLATED: Kind = Kind {
     rule: "IsolateInstance",
     set: |world, name| Box::pin(run(world, name)),
     change: |world, instance, _| Box::pin(found(world, instance)),
+    harmless: None,
     words: |world, instance| Box::pin(in_words(world, instance)),
     contained: Some(|world, instance| Box::pin(contained(world, instance))),
 };

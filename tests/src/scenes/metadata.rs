@@ -14,6 +14,7 @@ pub(super) const IMDSV1_ALLOWED: Kind = Kind {
     rule: "Imdsv1Allowed",
     set: |world, name| Box::pin(run(world, name)),
     change: |world, instance, who| Box::pin(allowed(world, instance, who)),
+    harmless: None,
     words: |world, instance| Box::pin(in_words(world, instance)),
     contained: None,
 };

@@ -20,6 +20,7 @@ pub(super) const ENABLED: Kind = Kind {
             cloudtrail::serial_console_enabled(&world.account.id, who)
         })
     },
+    harmless: None,
     words: |world, _| Box::pin(async move { vec![format!("enabled: {}", world.proxy.serial_console())] }),
     contained: None,
 };

@@ -18,6 +18,7 @@ pub(super) const CHANGED: Kind = Kind {
     rule: "UserDataChanged",
     set: |world, name| Box::pin(set(world, name)),
     change: |world, instance, who| Box::pin(changed(world, instance, BAD, who)),
+    harmless: None,
     words: |world, instance| Box::pin(in_words(world, instance)),
     contained: None,
 };

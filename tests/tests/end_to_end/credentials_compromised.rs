@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use rescind::{Outcome, Status, Verdict};
-use rescind_tests::guardduty::{attack_sequence, compromised, credentials, read_bucket};
-use rescind_tests::scenes::identity::{EARLIER, key, keys_in_words, policy, put_policy, role, session, user};
+use rescind_tests::guardduty::{attack_sequence, compromised, credentials, hostile_instance_with, read_bucket};
+use rescind_tests::scenes::identity::{EARLIER, key, keys_in_words, policy, profile, put_policy, role, session, user};
 use rescind_tests::{World, delivery};
 use serde_json::{Value, json};
 
@@ -278,4 +278,34 @@ async fn hostile_names_harm_nothing() {
         assert!(!text.contains(['<', '\u{202e}']), "{text}");
     }
     assert!(world.proxy.changes().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_role_of_a_hostile_instance_is_denied_where_the_owner_says_so() {
+    let world = world("enforce").await;
+    role(&world, "/", "web").await;
+    let event =
+        hostile_instance_with(&world.account.id, "i-0123456789abcdef0", &profile(&world, "web-profile", "web").await);
+    let left = world.outcome(&event).await;
+    assert_eq!((left.verdict, left.status), (Verdict::Harmless, Status::Ignored), "{}", left.reason);
+    assert!(!world.proxy.operations().iter().any(|one| one == "GetInstanceProfile"), "{:?}", world.proxy.operations());
+
+    world.account.tag_rule("InstanceRoleSessions", "rescind:instance-roles", "deny").await;
+    let world = world_again(world).await;
+    let event = hostile_instance_with(
+        &world.account.id,
+        "i-0123456789abcdef0",
+        &format!("arn:aws:iam::{}:instance-profile/web-profile", world.account.id),
+    );
+    let outcome = world.outcome(&event).await;
+    assert_eq!(outcome.status, Status::Reverted, "{}", outcome.reason);
+    assert!(outcome.reason.contains(":role/web,"), "{}", outcome.reason);
+    assert!(policy(&world, "web").await.is_some());
+    // A finding about a session of the role needs nothing more, if what it saw was before that.
+    let mut other = of_session(&world, "web").await;
+    other["detail"]["service"]["eventFirstSeen"] = json!("2026-11-24T09:00:00Z");
+    assert_eq!(world.outcome(&other).await.status, Status::AlreadySafe);
+    let undone = ask(&world, &json!({"undo": outcome.id})).await;
+    assert_eq!(undone.status, Status::Undone, "{}", undone.reason);
+    assert_eq!(policy(&world, "web").await, None);
 }

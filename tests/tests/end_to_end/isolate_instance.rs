@@ -150,6 +150,79 @@ async fn an_isolating_group_with_rules_is_refused_aloud() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_instance_of_a_vpc_with_ipv6_is_cut_off() {
+    let world = world("enforce").await;
+    let instance = run(&world, "web").await;
+    let vpc = describe(&world, &instance).await.vpc_id().expect("a VPC").to_owned();
+    let request = world.account.ec2().associate_vpc_cidr_block().vpc_id(vpc).amazon_provided_ipv6_cidr_block(true);
+    request.send().await.expect("addresses");
+    let outcome = world.outcome(&guardduty::hostile_instance(&world.account.id, &instance)).await;
+    assert_eq!(outcome.status, Status::Reverted, "{}", outcome.reason);
+    let groups = world.account.ec2().describe_security_groups().send().await.expect("groups");
+    for group in
+        groups.security_groups().iter().filter(|one| one.group_name().unwrap_or_default().starts_with("rescind-"))
+    {
+        assert!(group.ip_permissions().is_empty() && group.ip_permissions_egress().is_empty(), "{group:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interface_that_is_gone_keeps_no_undo_by_force_from_the_others() {
+    let world = world("enforce").await;
+    let instance = run(&world, "web").await;
+    let ec2 = world.account.ec2();
+    let groups_of = |instance: &aws_sdk_ec2::types::Instance| {
+        let first = &instance.network_interfaces()[0];
+        let mut groups: Vec<String> =
+            first.groups().iter().filter_map(|one| one.group_id().map(str::to_owned)).collect();
+        groups.sort();
+        groups
+    };
+    let before = groups_of(&describe(&world, &instance).await);
+    let outcome = world.outcome(&guardduty::hostile_instance(&world.account.id, &instance)).await;
+    assert_eq!(outcome.status, Status::Reverted, "{}", outcome.reason);
+    let contained = describe(&world, &instance).await;
+    let second = &contained.network_interfaces()[1];
+    let attachment = second.attachment().and_then(|one| one.attachment_id()).expect("an id");
+    ec2.detach_network_interface().attachment_id(attachment).send().await.expect("detached");
+    ec2.delete_network_interface()
+        .network_interface_id(second.network_interface_id().expect("an id"))
+        .send()
+        .await
+        .expect("deleted");
+    let refused = ask(&world, &json!({"undo": outcome.id})).await;
+    assert_eq!(refused.status, Status::Ignored, "{}", refused.reason);
+    let undone = ask(&world, &json!({"undo": outcome.id, "force": true})).await;
+    assert_eq!(undone.status, Status::Undone, "{}", undone.reason);
+    assert!(undone.reason.contains("is gone"), "{}", undone.reason);
+    assert_eq!(groups_of(&describe(&world, &instance).await), before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_gets_rid_of_isolation_for_good_by_a_quarrel() {
+    let lease = ("RESCIND_LEASE_MS".to_owned(), "500".to_owned());
+    let world = World::of("instances", "enforce", [lease]).await;
+    world.account.tag_rule("IsolateInstance", "rescind:repeat-limit", "1/8s").await;
+    let instance = run(&world, "web").await;
+    let group = world.account.group("again", describe(&world, &instance).await.vpc_id()).await;
+    let let_loose = async || {
+        for interface in describe(&world, &instance).await.network_interfaces() {
+            let request = world.account.ec2().modify_network_interface_attribute().groups(&group);
+            let id = interface.network_interface_id().expect("an id");
+            request.network_interface_id(id).send().await.expect("changed");
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    };
+    let found = async || world.outcome(&guardduty::hostile_instance(&world.account.id, &instance)).await;
+    assert_eq!(found().await.status, Status::Reverted);
+    let_loose().await;
+    assert_eq!(found().await.status, Status::StandingBack);
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    let again = found().await;
+    assert_eq!(again.status, Status::Reverted, "{}", again.reason);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn hostile_text_harms_neither_tags_nor_outcome() {
     let world = world("enforce").await;
     let instance = run(&world, "web").await;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rescind::{Outcome, Status};
 use rescind_tests::account::permission;
-use rescind_tests::{Fault, KINDS, Kind, Scene, When, World, cloudtrail, delivery};
+use rescind_tests::{Call, Fault, Kind, Scene, When, World, cloudtrail, delivery, kinds};
 use serde_json::{Value, json};
 
 /// How long a claim holds where a process is killed, so that the next delivery need not wait long.
@@ -51,7 +51,9 @@ async fn told(world: &World) -> BTreeMap<String, usize> {
 }
 
 fn mutations(world: &World, operation: &str) -> usize {
-    world.proxy.calls().iter().filter(|call| call.operation == operation && call.status == Some(200)).count()
+    // Some answer with 204, that there is nothing to say.
+    let is_made = |call: &&Call| call.operation == operation && matches!(call.status, Some(200..=299));
+    world.proxy.calls().iter().filter(is_made).count()
 }
 
 fn revokes(world: &World) -> usize {
@@ -123,13 +125,14 @@ async fn survives_kills(kind: Kind, share: usize) -> usize {
     drop(told(&world).await);
     for (position, operation) in calls.iter().enumerate().filter(|(position, _)| position % SHARES == share) {
         let skip = calls.iter().take(position).filter(|earlier| *earlier == operation).count();
-        for when in [When::Before, When::After] {
+        for &when in When::of(operation) {
             let case = format!("{}: killed at {operation} ({skip}), {when:?} it took effect", kind.remediation);
             let scene = Scene::new(&world, kind, &format!("killed-{tried}")).await;
             let change = scene.change(&world, 0).await;
             world.function.restart();
             world.proxy.clear();
-            world.proxy.disturb(operation, skip, 1, Fault::Timeout, when);
+            // Its retries wait, too, should the emulator be so slow that there are any.
+            world.proxy.disturb(operation, skip, 100, Fault::Timeout, when);
             {
                 let killed = async {
                     while !world.proxy.is_held() {
@@ -147,10 +150,10 @@ async fn survives_kills(kind: Kind, share: usize) -> usize {
             assert_eq!(scene.in_words(&world).await, scene.safe, "{case}");
             let (mutation, times) = kind.mutation;
             let unheard = usize::from(operation == mutation && when == When::After);
-            // Of several calls made side by side, one that was on its way may be made again.
-            let again = if times > 1 { times / 2 } else { 0 };
+            // Of a plan that makes it several times, to the same effect, what was made may be made again, and need not be.
+            let range = if times > 1 { times / 2..=2 * times } else { times - unheard..=times };
             let made = mutations(&world, mutation);
-            assert!((times - unheard - again..=times + again).contains(&made), "{case}: {made} times {mutation}");
+            assert!(range.contains(&made), "{case}: {made} times {mutation}");
             let news = told(&world).await;
             // Between the publishing and the note of it nobody can tell: the same outcome may be told once more.
             let unsure = operation == "PutEvents" || (operation == "UpdateItem" && position + 1 == calls.len());
@@ -170,8 +173,9 @@ async fn survives_kills(kind: Kind, share: usize) -> usize {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_function_killed_at_any_step_is_finished_by_the_next_delivery() {
+    let _alone = crate::alone().await;
     let gate = &tokio::sync::Semaphore::new(AT_ONCE);
-    let all = KINDS.into_iter().flat_map(|kind| (0..SHARES).map(move |share| (kind, share)));
+    let all = kinds().into_iter().flat_map(|kind| (0..SHARES).map(move |share| (kind, share)));
     let tried = futures_util::future::join_all(all.map(|(kind, share)| async move {
         let _turn = gate.acquire().await.expect("the gate stays open");
         survives_kills(kind, share).await
@@ -182,6 +186,7 @@ async fn a_function_killed_at_any_step_is_finished_by_the_next_delivery() {
 /// 200 deliveries of 20 changes, shuffled, up to eight at the same time.
 #[tokio::test(flavor = "multi_thread")]
 async fn duplicates_in_any_order_and_side_by_side_are_one_remediation_each() {
+    let _alone = crate::alone().await;
     for seed in [1, 2, 3] {
         let mut world = world(LONG_LEASE).await;
         for _ in 1..8 {

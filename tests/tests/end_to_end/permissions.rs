@@ -7,14 +7,16 @@ use rescind::Status;
 use rescind::settings::Tags;
 use rescind_lambda::{ENGINE_OPERATIONS, Function, KEEPING_OPERATIONS};
 use rescind_tests::account::permission;
-use rescind_tests::scenes::{blocks, identity, memberships, user_data};
+use rescind_tests::scenes::{
+    blocks, buckets, flow_logs, identity, memberships, network_acl, policies, trail, trust, user_data,
+};
 use rescind_tests::{FUNCTIONS, World, cloudtrail, guardduty};
 use serde_json::{Value, json};
 
 /// What Lambda itself uses in the function's name.
 const OF_LAMBDA: [&str; 3] = ["KeepFailures", "WriteLog", "PassExpiryRole"];
 /// What EC2 asks for beside another permission; never a call of its own.
-const WITH_ANOTHER: [&str; 1] = ["TagRulesPutBack"];
+const WITH_ANOTHER: [&str; 4] = ["TagRulesPutBack", "TagFlowLogs", "PassFlowLogRole", "DeliverFlowLogs"];
 
 /// What the template grants to a function's code, but for the statements `without`.
 fn granted(world: &World, function: &str, without: &[&str]) -> BTreeSet<String> {
@@ -181,7 +183,100 @@ async fn all_that_identity_is_granted_is_used() {
         let undone = world.invoke(&json!({"undo": outcome.id})).await.expect("an outcome");
         assert_eq!(undone.outcomes[0].status, Status::Undone, "{}", undone.outcomes[0].reason);
     }
+
+    let profile = identity::profile(&world, "profile", "web").await;
+    world.account.tag_rule("InstanceRoleSessions", "rescind:instance-roles", "deny").await;
+    let event = guardduty::hostile_instance_with(&world.account.id, "i-0123456789abcdef0", &profile);
+    let outcome = world.outcome(&event).await;
+    assert_eq!(outcome.status, Status::Reverted, "{}", outcome.reason);
+
+    // Each kind of attachment.
+    let iam = world.account.iam();
+    let all = policies::policy(&world, "all", "*").await;
+    iam.create_group().group_name("ops").send().await.expect("a group");
+    iam.attach_user_policy().user_name("alice").policy_arn(&all).send().await.expect("attached");
+    iam.attach_role_policy().role_name("web").policy_arn(&all).send().await.expect("attached");
+    iam.attach_group_policy().group_name("ops").policy_arn(&all).send().await.expect("attached");
+    for named in [("User", "alice"), ("Role", "web"), ("Group", "ops")] {
+        let event = cloudtrail::policy_attached(&world.account.id, &world.alice(), named, &all);
+        let outcome = world.outcome(&event).await;
+        assert_eq!(outcome.status, Status::Reverted, "{named:?}: {}", outcome.reason);
+        let undone = world.invoke(&json!({"undo": outcome.id})).await.expect("an outcome");
+        assert_eq!(undone.outcomes[0].status, Status::Undone, "{named:?}: {}", undone.outcomes[0].reason);
+    }
+
+    // The second state in the baseline lets the first one expire.
+    trust::record(&world, "web").await;
+    tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    trust::record(&world, "web").await;
+    let event = trust::set(&world, "web", &trust::trusting(&[trust::STRANGER]), &world.alice()).await;
+    let outcome = world.outcome(&event).await;
+    assert_eq!(outcome.status, Status::Reverted, "{}", outcome.reason);
     assert_eq!(observed(&world), granted(&world, world.name, &[]), "what was called, and what may be called");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_that_network_is_granted_is_used() {
+    let world = World::of("network", "enforce", []).await;
+    let acl = network_acl::acl(&world, "edge").await;
+    // AWS Config is asked for a state before there is one in the baseline.
+    let opened = (110, 22, "0.0.0.0/0");
+    let outcome = world.outcome(&network_acl::replaced(&world, &acl, opened, &world.alice()).await).await;
+    assert_eq!(outcome.status, Status::Reverted, "{}", outcome.reason);
+    let undone = world.invoke(&json!({"undo": outcome.id})).await.expect("an outcome");
+    assert_eq!(undone.outcomes[0].status, Status::Undone, "{}", undone.outcomes[0].reason);
+    network_acl::replaced(&world, &acl, (110, 22, "10.0.0.0/8"), &world.alice()).await;
+    network_acl::record(&world, &acl).await;
+    let outcome = world.outcome(&network_acl::replaced(&world, &acl, opened, &world.alice()).await).await;
+    assert_eq!(outcome.status, Status::Reverted, "{}", outcome.reason);
+    assert_eq!(observed(&world), granted(&world, world.name, &[]), "what was called, and what may be called");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_that_sharing_is_granted_is_used() {
+    let world = World::of("sharing", "enforce", []).await;
+    for kind in rescind_tests::KINDS.iter().copied().filter(|kind| kind.function == world.name) {
+        let scene = rescind_tests::Scene::new(&world, kind, "granted").await;
+        let change = scene.change(&world, 1).await;
+        let outcome = world.invoke(&change.input).await.expect("an answer").outcomes.remove(0);
+        assert_eq!(outcome.status, Status::Reverted, "{}", outcome.reason);
+        let undone = world.invoke(&json!({"undo": outcome.id})).await.expect("an outcome");
+        assert_eq!(undone.outcomes[0].status, Status::Undone, "{}", undone.outcomes[0].reason);
+    }
+    // AWS Config is asked for a state before there is one in the baseline; the second state lets the first one expire.
+    world.proxy.answer("GetResourceConfigHistory", &cloudtrail::history(&[]));
+    let bucket = buckets::new(&world, "granted-too").await;
+    let alice = world.alice();
+    let outcome = world.outcome(&buckets::put_alone(&world, &bucket, &alice).await).await;
+    assert_eq!(outcome.status, Status::Reverted, "{}", outcome.reason);
+    assert_eq!(buckets::policy_of(&world, &bucket).await, None, "nothing is left of it");
+    buckets::record(&world, &bucket).await;
+    buckets::record(&world, &bucket).await;
+    assert_eq!(observed(&world), granted(&world, world.name, &[]), "what was called, and what may be called");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_that_detection_is_granted_is_used() {
+    let world = World::of("detection", "enforce", []).await;
+    let arn = trail::set(&world, "audit").await;
+    let outcome = world.outcome(&trail::stopped(&world, &arn, &world.alice()).await).await;
+    assert_eq!(outcome.status, Status::Reverted, "{}", outcome.reason);
+    let undone = world.invoke(&json!({"undo": outcome.id})).await.expect("an outcome");
+    assert_eq!(undone.outcomes[0].status, Status::Undone, "{}", undone.outcomes[0].reason);
+
+    // AWS Config is asked for a state where there is none in the baseline.
+    let unknown = flow_logs::of(&world, &flow_logs::set(&world, "unknown").await).await.remove(0);
+    let id = unknown.flow_log_id().expect("an id");
+    let outcome = world.outcome(&flow_logs::delete(&world, id, &world.alice()).await).await;
+    assert_eq!(outcome.status, Status::Reported, "{}", outcome.reason);
+    let known = flow_logs::of(&world, &flow_logs::set(&world, "known").await).await.remove(0);
+    flow_logs::record(&world, &known).await;
+    let id = known.flow_log_id().expect("an id");
+    let outcome = world.outcome(&flow_logs::delete(&world, id, &world.alice()).await).await;
+    assert_eq!(outcome.status, Status::Reverted, "{}", outcome.reason);
+    let undone = world.invoke(&json!({"undo": outcome.id})).await.expect("an outcome");
+    assert_eq!(undone.outcomes[0].status, Status::Undone, "{}", undone.outcomes[0].reason);
+    assert_eq!(observed(&world), granted(&world, world.name, &WITH_ANOTHER), "what was called, and what may be called");
 }
 
 #[tokio::test(flavor = "multi_thread")]

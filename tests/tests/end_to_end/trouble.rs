@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use rescind::Status;
 use rescind_tests::account::permission;
-use rescind_tests::{Fault, KINDS, Kind, Scene, When, World, cloudtrail};
+use rescind_tests::{Fault, KINDS, Kind, Scene, When, World, cloudtrail, kinds};
 use serde_json::Value;
 
 /// The calls of one remediation are shared out, to be disturbed side by side.
 const SHARES: usize = 7;
 /// They wait more than they compute.
-const AT_ONCE: usize = 21;
+const AT_ONCE: usize = 16;
 
 /// Disturbs calls in each way, delivers, and delivers once more when the function failed. The change is taken back in the
 /// end, nothing else is touched, and there is one outcome.
@@ -32,7 +32,7 @@ async fn survives(kind: Kind, share: usize) -> usize {
     for (position, operation) in tried_here.filter(|(_, operation)| is_tried(operation)) {
         let skip = calls.iter().take(position).filter(|earlier| *earlier == operation).count();
         for fault in Fault::ALL {
-            for when in [When::Before, When::After] {
+            for &when in When::of(operation) {
                 for times in times(kind) {
                     tried += 1;
                     let change = scene.change(&world, tried).await;
@@ -84,8 +84,9 @@ async fn recovers(world: &World, scene: &Scene, input: &Value, case: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_call_of_every_remediation_may_fail_in_every_way() {
+    let _alone = crate::alone().await;
     let gate = &tokio::sync::Semaphore::new(AT_ONCE);
-    let all = KINDS.into_iter().flat_map(|kind| (0..SHARES).map(move |share| (kind, share)));
+    let all = kinds().into_iter().flat_map(|kind| (0..SHARES).map(move |share| (kind, share)));
     let tried = futures_util::future::join_all(all.map(|(kind, share)| async move {
         let _turn = gate.acquire().await.expect("the gate stays open");
         survives(kind, share).await

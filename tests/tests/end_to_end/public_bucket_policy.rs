@@ -1,0 +1,37 @@
+//! Bucket policies: what comes back, and where the bucket is.
+
+use rescind::Status;
+use rescind_tests::scenes::buckets;
+use rescind_tests::{World, cloudtrail};
+use serde_json::{Value, json};
+
+/// Without an earlier policy, only what lets strangers in is taken out; the outcome says so.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_an_earlier_policy_only_what_is_risky_goes() {
+    let world = World::of("sharing", "enforce", []).await;
+    world.proxy.answer("GetResourceConfigHistory", &cloudtrail::history(&[]));
+    let bucket = buckets::new(&world, "unrecorded").await;
+    let event = buckets::put(&world, &bucket, &[buckets::everybody(&bucket)], &world.alice()).await;
+    let outcome = world.outcome(&event).await;
+    assert_eq!(outcome.status, Status::Reverted, "{}", outcome.reason);
+    assert!(outcome.reason.contains("is not known"), "{}", outcome.reason);
+    let policy: Value =
+        serde_json::from_str(&buckets::policy_of(&world, &bucket).await.expect("a policy")).expect("JSON");
+    let put = &event["detail"]["requestParameters"]["bucketPolicy"]["Statement"];
+    assert_eq!(policy["Statement"], json!([put[0], put[1]]), "the others stay as they were written");
+    let undone = world.invoke(&json!({"undo": outcome.id})).await.expect("an answer").outcomes.remove(0);
+    assert_eq!(undone.status, Status::Undone, "{}", undone.reason);
+}
+
+/// A bucket in another Region than the function is asked for there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_in_another_region_is_found() {
+    let world = World::of("sharing", "enforce", []).await;
+    world.proxy.answer("GetResourceConfigHistory", &cloudtrail::history(&[]));
+    let bucket = buckets::new(&world, "elsewhere").await;
+    let event = buckets::put_alone(&world, &bucket, &world.alice()).await;
+    world.proxy.set_home_of_buckets("eu-west-1");
+    let outcome = world.outcome(&event).await;
+    assert_eq!(outcome.status, Status::Reverted, "{}", outcome.reason);
+    assert_eq!(buckets::policy_of(&world, &bucket).await, None);
+}
