@@ -40,8 +40,9 @@ pub async fn act(screen: &Screen, world: &World) -> Result<(), Problem> {
     ensure(outcome.status == Status::Reverted, || unexpected(&outcome))?;
     screen.isolation(&outcome, world.proxy.round_trips_until("ModifyNetworkInterfaceAttribute"));
     screen.say(
-        "\nFor the moment of two calls the interfaces have the group that lets everything through: only so AWS ends connections \
-         that it tracks. The tag rescind:connections leaves these steps out.",
+        "\nBetween the swaps the interfaces have the group that lets everything through: only so AWS ends connections that it \
+         tracks. It is opened once more after the first swap, should another isolation have closed it meanwhile. \
+         The tag rescind:connections = leave leaves these steps out.",
     );
     let after = standing(&world, &id).await;
     ensure(is_cut_off(&world, &id).await, || "an interface can still be reached".to_owned())?;
