@@ -79,6 +79,8 @@ def serve_copy(alive: int) -> None:
     """Serves what is deployed in a process of its own, until nobody holds the other end of `alive` any more."""
     server = listen()
     print(server.port, flush=True)
+    # What moto fails on, it answers with 500 and writes a traceback of; the answer is enough.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
     def end() -> None:
         os.read(alive, 1)
