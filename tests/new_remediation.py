@@ -39,10 +39,7 @@ CODE = '''//! `{name}`: TO WRITE in a few words, why this is bad.
 //! ## References
 //! TO WRITE: the AWS documents that it follows.
 
-use rescind::signal::{{Resource, Signal}};
-use rescind::verdict::Assessment;
-use rescind::{{Call, Plan}};
-use rescind_lambda::{{CallError, Heard, Operation, Remediation, Scope, Standing, Subject, not_ours}};
+use rescind_lambda::prelude::*;
 
 /// See the module.
 #[derive(Debug, Clone, Copy)]
@@ -60,10 +57,9 @@ impl Remediation for {type} {{
     type Settings = ();
     type Offender = String;
 
-    fn listen(&self, signal: &Signal) -> Vec<Heard<()>> {{
+    fn hear(&self, signal: &Signal, _: &ApiCall) -> Vec<Heard<()>> {{
         // TO WRITE: which resource the call is about.
-        let resource = signal.resource("AWS::::Account", &signal.account);
-        signal.called(Self::CALLS).map(|_| Heard::About {{ resource, target: () }}).into_iter().collect()
+        vec![Heard::about(signal.resource("AWS::::Account", signal.account.as_str()), ())]
     }}
 
     fn state_of_event(&self, _: &Resource, (): &(), _: Option<&Standing>) -> Option<Standing> {{
@@ -78,7 +74,7 @@ impl Remediation for {type} {{
 
     fn assess(&self, subject: &Subject<'_, Self>) -> Assessment<String> {{
         // TO WRITE: is it risky, why, and which pieces are.
-        Assessment::Harmless {{ reason: format!("{{}} is as it should be", subject.resource.id) }}
+        Assessment::harmless(format!("{{}} is as it should be", subject.resource.id))
     }}
 
     fn plan(&self, _: &Subject<'_, Self>, _: &[String]) -> Plan {{
@@ -101,15 +97,25 @@ fn effect(_: &Call) -> Vec<(String, Option<String>)> {{
 mod tests;
 '''
 
-TESTS = '''use rescind_lambda::Remediation;
+TESTS = '''use rescind_lambda::testing::{{called, judged}};
 
 use super::*;
 
 // TO WRITE: the decisions, without a network: what is risky, how one might walk around it, and what has to be left alone.
 
 #[test]
-fn it_is_named_for_the_bad_state() {{
-    assert_eq!({type}::NAME, "{name}");
+fn it_hears_of_its_calls_alone() {{
+    let signal = called("ec2:RunInstances", &json!({{}}), &Value::Null).unwrap();
+    assert_eq!({type}.listen(&signal), []);
+}}
+
+#[test]
+fn what_is_as_it_should_be_is_left_alone() {{
+    let signal = called("ec2:RunInstances", &json!({{}}), &Value::Null).unwrap();
+    let about = (signal.resource("AWS::::Account", signal.account.as_str()), ());
+    let (assessment, plan) = judged(&{type}, &about, &Standing::new(effect), &[]).unwrap();
+    assert!(matches!(assessment, Assessment::Harmless {{ .. }}), "{{assessment:?}}");
+    assert_eq!(plan, Plan::default());
 }}
 '''
 

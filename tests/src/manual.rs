@@ -35,6 +35,21 @@ pub fn doc_comment(repository: &Path, function: &str, remediation: &str) -> Stri
     comment.map(|line| line.strip_prefix(' ').unwrap_or(line)).collect::<Vec<_>>().join("\n")
 }
 
+/// The names of its rules, without the stack's: those of the template whose tag names the remediation.
+fn rules(repository: &Path, remediation: &str) -> Vec<String> {
+    let template = fs::read_to_string(repository.join("template.yaml")).unwrap_or_default();
+    let between = |text: &str, start: &str, end: char| {
+        let after = text.split_once(start).map(|(_, after)| after)?;
+        Some(after.split(end).next()?.trim().trim_matches('"').to_owned())
+    };
+    let of_rule = |rule: &str| {
+        let name = between(rule, "Name: !Sub ${AWS::StackName}-", '\n')?;
+        let tag = between(rule, "\"rescind:remediation\", Value: ", '}')?;
+        tag.split(' ').any(|one| one == remediation).then_some(name)
+    };
+    template.split("    Type: AWS::Events::Rule\n").skip(1).filter_map(of_rule).collect()
+}
+
 fn section(text: &mut String, repository: &Path, function: &str, remediation: &dyn AnyRemediation) {
     let name = remediation.name();
     line(text, &format!("\n## {name}\n"));
@@ -52,6 +67,8 @@ fn section(text: &mut String, repository: &Path, function: &str, remediation: &d
     }
     line(text, &format!("\n### References{}", references.trim_end()));
     line(text, "\n### Calls\n");
+    let rules: Vec<String> = rules(repository, name).iter().map(|rule| format!("`<stack>-{rule}`")).collect();
+    line(text, &format!("Rules: {}.", rules.join(", ")));
     let heard: Vec<String> = remediation.calls().iter().map(|call| format!("`{call}`")).collect();
     if !heard.is_empty() {
         line(text, &format!("Heard by CloudTrail: {}.", heard.join(", ")));

@@ -80,10 +80,14 @@ async fn every_sample_is_answered_as_its_name_says() {
             assert!(!would_act, "{name}: {answer:?}");
         } else {
             assert!(name.starts_with("takes-back-"), "{name} is neither takes-back- nor leaves-alone-");
-            let needs_a_look = ["config-", "guardduty-", "prefix-list", "started-old-record", "by-its-document"]
-                .iter()
-                .any(|part| name.contains(part))
-                || ["user-data-changed", "flow-logs-deleted"].contains(&remediation.as_str());
+            // Not every event tells how the resource stands. Then the replay says so, and does not guess.
+            let needs_a_look = match &answer {
+                Ok(answer) => answer.outcomes.iter().any(|outcome| {
+                    outcome.remediation == remediation
+                        && outcome.reason.contains("does not tell how the resource stands")
+                }),
+                Err(error) => error.contains("was not read"),
+            };
             assert!(would_act || needs_a_look, "{name}: {answer:?}");
         }
         let told = match answer {

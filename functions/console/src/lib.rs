@@ -13,7 +13,7 @@ use aws_sdk_lambda::config::timeout::TimeoutConfig;
 use aws_sdk_lambda::primitives::Blob;
 use rescind::arn::Arn;
 use rescind::request::Request;
-use rescind_lambda::{CallError, Operation, Scope, Service, ServiceError};
+use rescind_lambda::{CallError, Operation, Scope, Service, ServiceError, client};
 use serde_json::{Value, json};
 
 /// What the console calls.
@@ -116,11 +116,7 @@ fn is_of(finding: &Value, account: &str) -> bool {
 
 /// The name of the function that an outcome is of.
 async fn function_of(scope: &Scope, journal: &str, id: &str) -> Result<String, ConsoleError> {
-    let client = scope.client(|config, counter| {
-        aws_sdk_dynamodb::Client::from_conf(
-            aws_sdk_dynamodb::config::Builder::from(config).interceptor(counter).build(),
-        )
-    });
+    let client = client!(scope, aws_sdk_dynamodb);
     let get = client.get_item().table_name(journal).key("id", AttributeValue::S(id.to_owned())).consistent_read(true);
     let answer = get.send().await.map_err(|error| CallError::from_sdk(GET, &error))?;
     let name = answer.item().and_then(|item| item.get("function_name")).and_then(|name| name.as_s().ok()).cloned();

@@ -5,14 +5,14 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use aws_sdk_ec2::Client;
 use aws_sdk_ec2::types::{
     DestinationFileFormat, DestinationOptionsRequest, FlowLog, FlowLogsResourceType, LogDestinationType, ResourceType,
     Tag, TagSpecification, TrafficType, UnsuccessfulItem,
 };
-use aws_sdk_ec2::{Client, config::Builder};
 use rescind::signal::{field, items, number, text};
 use rescind::{Call, Resource, Snapshot};
-use rescind_lambda::{CallError, Operation, Recorded, Scope, not_ours};
+use rescind_lambda::{CallError, Operation, Recorded, Scope, client, not_ours};
 use serde_json::{Map, Value, json};
 
 /// As AWS Config names the type.
@@ -272,7 +272,7 @@ fn refused(call: &'static str, items: &[UnsuccessfulItem]) -> Result<(), CallErr
 
 /// The client of EC2.
 fn client(scope: &Scope) -> Arc<Client> {
-    scope.client(|config, counter| Client::from_conf(Builder::from(config).interceptor(counter).build()))
+    client!(scope, aws_sdk_ec2)
 }
 
 /// Keeps the states of flow logs, with their tags and what else AWS Config leaves out.

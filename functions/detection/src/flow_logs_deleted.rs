@@ -25,14 +25,11 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use rescind::signal::{ApiCall, Resource, Signal, field};
-use rescind::text::{clean, digest};
-use rescind::verdict::{Assessment, Evidence};
-use rescind::{Call, Plan, Step};
-use rescind_lambda::{CallError, EARLIER_STATE_OPERATIONS, Heard, Operation, Remediation, Scope, Standing, Subject};
-use serde_json::Value;
+use rescind::text::digest;
 
 use crate::flow_log::{self, Definition, KIND};
+
+use rescind_lambda::prelude::*;
 
 /// See the module.
 #[derive(Debug, Clone, Copy)]
@@ -78,8 +75,24 @@ impl Remediation for FlowLogsDeleted {
     type Settings = ();
     type Offender = String;
 
-    fn listen(&self, signal: &Signal) -> Vec<Heard<Deleted>> {
-        signal.called(Self::CALLS).map(|call| hear(signal, call)).unwrap_or_default()
+    /// One object or a list, each with its id as a text or below `content`.
+    fn hear(&self, signal: &Signal, call: &ApiCall) -> Vec<Heard<Deleted>> {
+        let told = field(call.request(), "flowLogId").or_else(|| field(call.request(), "flowLogIds"));
+        let ids: BTreeSet<String> = texts(told).into_iter().filter(|text| text.starts_with("fl-")).collect();
+        if ids.is_empty() {
+            let resource = signal.resource(KIND, "unknown");
+            return vec![Heard::unreadable(resource, "the record does not tell which flow logs were deleted")];
+        }
+        let refused = texts(field(call.response(), "unsuccessful"));
+        let heard = |id: String| {
+            if refused.contains(&id) {
+                let reason = format!("the flow log {id} was not deleted, as the answer says");
+                return Heard::harmless(signal.resource(KIND, id), reason);
+            }
+            let target = Deleted { at: signal.time, token: digest([signal.id.as_str(), &id]) };
+            Heard::about(signal.resource(KIND, id), target)
+        };
+        ids.into_iter().map(heard).collect()
     }
 
     /// An event never tells what it was.
@@ -101,28 +114,23 @@ impl Remediation for FlowLogsDeleted {
         };
         let same = all.iter().find(is_same);
         let is_there = all.iter().any(|one| one.id == log.id);
-        let piece = same.and_then(|one| one.definition.as_ref()).map(piece);
-        let known = Known { is_there, since: same.map(|one| one.since.clone()), earlier };
-        let standing = Standing::<()>::new(effect);
-        Ok(match piece {
-            Some((name, value)) => standing.fact(name, value),
-            None => standing,
-        }
-        .with(known))
+        let mut standing = Standing::new(effect);
+        standing.facts.extend(same.and_then(|one| one.definition.as_ref()).map(piece));
+        Ok(standing.with(Known { is_there, since: same.map(|one| one.since.clone()), earlier }))
     }
 
     fn assess(&self, subject: &Subject<'_, Self>) -> Assessment<String> {
         let (id, Known { earlier, is_there, since }) = (&subject.resource.id, &subject.state.more);
         let at = subject.target.at.to_rfc3339_opts(SecondsFormat::Secs, true);
         if *is_there {
-            return Assessment::Harmless { reason: format!("the flow log {id} is still there") };
+            return Assessment::harmless(format!("the flow log {id} is still there"));
         }
         let gone = format!("the flow log {id} was deleted at {at}");
         let (was, _) = match earlier {
             Ok(was) => was,
             Err(why) => {
                 let reason = format!("{gone}; {why}, so it is to be made anew by hand: `aws ec2 create-flow-logs`");
-                return Assessment::Report { reason, evidence: vec![Evidence::new([("deleted", id.as_str())])] };
+                return Assessment::report(reason, vec![Evidence::new([("deleted", id.as_str())])]);
             }
         };
         let (network, destination) = (clean(&was.resource, 60), clean(was.destination(), 200));
@@ -132,21 +140,21 @@ impl Remediation for FlowLogsDeleted {
             let reason = format!(
                 "{gone}; one like it is there since {since}, and what passed {network} in between is not recorded"
             );
-            return Assessment::AlreadySafe { reason };
+            return Assessment::already_safe(reason);
         }
-        Assessment::Risky {
-            reason: format!(
+        Assessment::risky(
+            format!(
                 "{gone}: what passes {network} is not recorded in {destination} from then until one like it is made"
             ),
-            evidence: vec![Evidence::new([("deleted", id.clone()), ("of", network), ("to", destination)])],
-            offenders: vec![piece],
-        }
+            vec![Evidence::new([("deleted", id.clone()), ("of", network), ("to", destination)])],
+            vec![piece],
+        )
     }
 
     fn plan(&self, subject: &Subject<'_, Self>, offenders: &[String]) -> Plan {
         let Ok((was, tags)) = &subject.state.more.earlier else { return Plan::default() };
         let step = || Step::planned(was.create(tags, &subject.target.token), was.delete());
-        Plan { note: Some("it gets a new id".to_owned()), ..Plan::of(offenders.iter().map(|_| step())) }
+        Plan::of(offenders.iter().map(|_| step())).noting("it gets a new id")
     }
 
     async fn make(&self, scope: &Scope, call: &Call) -> Result<(), CallError> {
@@ -163,36 +171,6 @@ fn effect(call: &Call) -> Vec<(String, Option<String>)> {
     let piece = Definition::read(&call.parameters).map(|log| piece(&log));
     let is_made = call.call == flow_log::CREATE;
     piece.into_iter().map(|(name, value)| (name, Some(value).filter(|_| is_made))).collect()
-}
-
-/// The flow logs that a call deleted: one object or a list, each with its id as a text or below `content`.
-fn hear(signal: &Signal, call: &ApiCall) -> Vec<Heard<Deleted>> {
-    let told = field(call.request(), "flowLogId").or_else(|| field(call.request(), "flowLogIds"));
-    let ids: BTreeSet<&str> = texts(told).into_iter().filter(|text| text.starts_with("fl-")).collect();
-    if ids.is_empty() {
-        let reason = "the record does not tell which flow logs were deleted".to_owned();
-        return vec![Heard::Unreadable { resource: signal.resource(KIND, "unknown"), reason }];
-    }
-    let refused = texts(field(call.response(), "unsuccessful"));
-    let heard = |id: &str| {
-        let resource = signal.resource(KIND, id);
-        if refused.contains(&id) {
-            let reason = format!("the flow log {id} was not deleted, as the answer says");
-            return Heard::Harmless { resource, reason };
-        }
-        Heard::About { resource, target: Deleted { at: signal.time, token: digest([signal.id.as_str(), id]) } }
-    };
-    ids.into_iter().map(heard).collect()
-}
-
-/// All texts of a value, wherever they stand.
-fn texts(value: Option<&Value>) -> Vec<&str> {
-    match value {
-        Some(Value::String(text)) => vec![text],
-        Some(Value::Array(list)) => list.iter().flat_map(|one| texts(Some(one))).collect(),
-        Some(Value::Object(map)) => map.values().flat_map(|one| texts(Some(one))).collect(),
-        _ => Vec::new(),
-    }
 }
 
 #[cfg(test)]

@@ -23,19 +23,11 @@
 //! AWS CloudTrail API: `StartLogging`, `StopLogging`, `GetTrailStatus`, `ListTags`. AWS CloudTrail user guide: *Turning off logging for a
 //! trail*.
 
-use std::sync::Arc;
-
 use aws_sdk_cloudtrail::operation::list_tags::ListTagsOutput;
 use aws_sdk_cloudtrail::types::ResourceTag;
-use aws_sdk_cloudtrail::{Client, config::Builder};
 use rescind::arn::{self, Arn};
-use rescind::signal::{ApiCall, Resource, Signal, text};
-use rescind::verdict::{Assessment, Evidence};
-use rescind::{Call, Plan, Step, text::clean};
-use rescind_lambda::{
-    CallError, Heard, Operation, Remediation, Scope, Standing, Subject, not_ours, parameter, unless_gone,
-};
-use serde_json::json;
+
+use rescind_lambda::prelude::*;
 
 /// See the module.
 #[derive(Debug, Clone, Copy)]
@@ -62,8 +54,25 @@ impl Remediation for TrailStopped {
     type Settings = ();
     type Offender = String;
 
-    fn listen(&self, signal: &Signal) -> Vec<Heard<Arn>> {
-        signal.called(Self::CALLS).map(|call| hear(signal, call)).into_iter().collect()
+    /// A call names a trail by its name or by its ARN. One of ours is told by its name, which its home Region knows.
+    fn hear(&self, signal: &Signal, call: &ApiCall) -> Vec<Heard<Arn>> {
+        let unreadable = |reason| vec![Heard::unreadable(signal.resource(KIND, "unknown"), reason)];
+        let Some(named) = text(call.request(), "name") else {
+            return unreadable("the record does not tell which trail was stopped");
+        };
+        let Signal { account, region, .. } = signal;
+        let caller = Arn::parse(&call.actor.arn);
+        let partition = caller.as_ref().map_or("aws", Arn::partition);
+        let of_name = || format!("arn:{partition}:cloudtrail:{region}:{account}:trail/{named}");
+        let trail = Arn::parse(&if named.starts_with("arn:") { named.to_owned() } else { of_name() });
+        let is_well_formed = |trail: &Arn| arn::is_region(trail.region()) && arn::is_account(trail.account());
+        let Some(trail) = trail.filter(is_well_formed) else { return unreadable("what was stopped is no trail") };
+        let mut resource = signal.resource(KIND, trail.as_str());
+        if trail.account() == *account {
+            trail.resource().strip_prefix("trail/").unwrap_or(named).clone_into(&mut resource.id);
+            trail.region().clone_into(&mut resource.region);
+        }
+        vec![Heard::about(resource, trail)]
     }
 
     fn state_of_event(&self, _: &Resource, _: &Arn, _: Option<&Standing>) -> Option<Standing> {
@@ -74,7 +83,7 @@ impl Remediation for TrailStopped {
         if trail.account() != resource.account {
             return Ok(Standing::new(effect));
         }
-        let client = client(scope);
+        let client = client!(scope, aws_sdk_cloudtrail);
         let (status, tags) = tokio::join!(
             Box::pin(client.get_trail_status().name(&resource.id).send()),
             Box::pin(client.list_tags().resource_id_list(trail.as_str()).send()),
@@ -94,14 +103,12 @@ impl Remediation for TrailStopped {
         let owner = subject.target.account();
         if owner != subject.resource.account {
             let reason = format!("{stopped}; it belongs to account {owner}, and is to be started there");
-            return Assessment::Report { reason, evidence };
+            return Assessment::report(reason, evidence);
         }
         match subject.state.get(LOGGING) {
-            Some("true") => {
-                Assessment::AlreadySafe { reason: format!("the trail {trail} was stopped; it records again") }
-            }
-            Some(_) => Assessment::Risky { reason: stopped, evidence, offenders: vec![LOGGING.to_owned()] },
-            None => Assessment::Report { reason: format!("{stopped}; by now it is gone"), evidence },
+            Some("true") => Assessment::already_safe(format!("the trail {trail} was stopped; it records again")),
+            Some(_) => Assessment::risky(stopped, evidence, vec![LOGGING.to_owned()]),
+            None => Assessment::report(format!("{stopped}; by now it is gone"), evidence),
         }
     }
 
@@ -111,7 +118,7 @@ impl Remediation for TrailStopped {
     }
 
     async fn make(&self, scope: &Scope, call: &Call) -> Result<(), CallError> {
-        let client = client(scope);
+        let client = client!(scope, aws_sdk_cloudtrail);
         let name = parameter(call, "name")?;
         match call.call.as_str() {
             START => CallError::or(START, client.start_logging().name(name).send().await).map(drop),
@@ -121,35 +128,8 @@ impl Remediation for TrailStopped {
     }
 }
 
-fn client(scope: &Scope) -> Arc<Client> {
-    scope.client(|config, counter| Client::from_conf(Builder::from(config).interceptor(counter).build()))
-}
-
 fn effect(call: &Call) -> Vec<(String, Option<String>)> {
     vec![(LOGGING.to_owned(), Some((call.call == START).to_string()))]
-}
-
-/// The trail, which a call may name by its name or by its ARN. A trail of ours is told by its name, which its home Region knows.
-fn hear(signal: &Signal, call: &ApiCall) -> Heard<Arn> {
-    let Some(named) = text(call.request(), "name") else {
-        return unreadable(signal, "the record does not tell which trail was stopped");
-    };
-    let caller = Arn::parse(&call.actor.arn);
-    let partition = caller.as_ref().map_or("aws", Arn::partition);
-    let Signal { account, region, .. } = signal;
-    let of_name = || format!("arn:{partition}:cloudtrail:{region}:{account}:trail/{named}");
-    let trail = Arn::parse(&if named.starts_with("arn:") { named.to_owned() } else { of_name() });
-    let is_well_formed = |trail: &Arn| arn::is_region(trail.region()) && arn::is_account(trail.account());
-    let Some(trail) = trail.filter(is_well_formed) else { return unreadable(signal, "what was stopped is no trail") };
-    let name = trail.resource().strip_prefix("trail/").unwrap_or(named);
-    let is_ours = trail.account() == *account;
-    let id = if is_ours { name } else { trail.as_str() }.to_owned();
-    let region = if is_ours { trail.region() } else { region }.to_owned();
-    Heard::About { resource: Resource { id, region, ..signal.resource(KIND, "") }, target: trail }
-}
-
-fn unreadable(signal: &Signal, reason: &str) -> Heard<Arn> {
-    Heard::Unreadable { resource: signal.resource(KIND, "unknown"), reason: reason.to_owned() }
 }
 
 #[cfg(test)]

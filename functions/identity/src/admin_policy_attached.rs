@@ -33,15 +33,12 @@
 
 use chrono::{DateTime, Utc};
 use rescind::arn::Arn;
-use rescind::signal::{ApiCall, Resource, Signal, text};
-use rescind::text::clean;
-use rescind::verdict::{Assessment, Evidence};
-use rescind::{Call, Plan, Snapshot, Step};
-use rescind_lambda::{CallError, Heard, Operation, Remediation, Scope, Standing, Subject};
 
-use crate::attachment::{self, ATTACHED, detach_and_attach, effect, is_attached};
-use crate::power::{Power, Weight};
-use crate::principal::{self, Kind, Principal, client, earlier, left_alone};
+use crate::attachment::{self, ATTACHED, Attachment, detach_and_attach, effect, is_attached};
+use crate::power::Weight;
+use crate::principal::{Kind, client, left_alone};
+
+use rescind_lambda::prelude::*;
 
 /// See the module.
 #[derive(Debug, Clone, Copy)]
@@ -55,74 +52,65 @@ pub struct Target {
     time: DateTime<Utc>,
 }
 
-/// What else is known.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct More {
-    /// `None` when it is gone.
-    principal: Option<Principal>,
-    /// What the policy gives away; `None` when it is gone.
-    power: Option<Power>,
-    /// What the permissions boundary gives away at most, if there is one.
-    boundary: Option<Power>,
-    /// What AWS Config saw last before the call: when, and whether the policy was attached.
-    before: Option<(String, bool)>,
-}
-
 impl Remediation for AdminPolicyAttached {
     const NAME: &'static str = "admin-policy-attached";
     const CALLS: &'static [&'static str] = &["iam:AttachUserPolicy", "iam:AttachRolePolicy", "iam:AttachGroupPolicy"];
     const OPERATIONS: &'static [Operation] = attachment::OPERATIONS;
 
     type Target = Target;
-    type State = Standing<More>;
+    type State = Standing<Attachment>;
     type Settings = ();
     type Offender = String;
 
-    fn listen(&self, signal: &Signal) -> Vec<Heard<Target>> {
-        signal.called(Self::CALLS).map(|call| hear(signal, call)).into_iter().collect()
+    fn hear(&self, signal: &Signal, call: &ApiCall) -> Vec<Heard<Target>> {
+        let kind = Kind::of_operation(call.operation()).unwrap_or(Kind::User);
+        let named = kind.name_in(call.request()).zip(text(call.request(), "policyArn"));
+        let Some((name, policy)) = named else {
+            let resource = signal.resource(kind.resource_type(), "unknown");
+            return vec![Heard::unreadable(resource, "the record does not tell which policy was attached to whom")];
+        };
+        let resource = signal.resource(kind.resource_type(), name);
+        // AWS's own, and not one of that name.
+        let of_aws = Arn::parse(policy).filter(|arn| arn.account() == "aws");
+        if of_aws.is_some_and(|arn| arn.resource().starts_with("policy/AWSCompromisedKeyQuarantine")) {
+            let reason = format!("{} contains a leaked key: it only denies", clean(policy, 200));
+            return vec![Heard::harmless(resource, reason)];
+        }
+        vec![Heard::about(resource, Target { kind, policy: policy.to_owned(), time: signal.time })]
     }
 
     fn state_of_event(&self, resource: &Resource, target: &Target, live: Option<&Self::State>) -> Option<Self::State> {
-        let more = match live {
+        let known = match live {
             Some(live) => live.more.clone(),
-            // What a policy says, only its name may tell.
-            None => More {
-                power: Some(Power::of_name(&target.policy)?),
-                principal: Some(told(resource, target)),
-                ..More::default()
-            },
+            None => Attachment::told(resource, target.kind, &target.policy)?,
         };
-        let tags = live.map(|live| live.tags.clone()).unwrap_or_default();
-        Some(Standing::<()>::new(effect).fact(&target.policy, ATTACHED).tagged(tags).with(more))
+        Some(Standing::new(effect).fact(&target.policy, ATTACHED).tagged_as(live).with(known))
     }
 
     async fn read(&self, scope: &Scope, resource: &Resource, target: &Target) -> Result<Self::State, CallError> {
-        let client = client(scope);
-        let Target { kind, policy, .. } = target;
-        let (about, is_attached, power) = tokio::join!(
-            Box::pin(read_principal(scope, resource, target)),
+        let (Target { kind, policy, time }, client) = (target, client(scope));
+        let (known, is_attached) = tokio::join!(
+            Box::pin(Attachment::read(scope, resource, *kind, policy, *time)),
             Box::pin(is_attached(&client, *kind, &resource.id, policy)),
-            Box::pin(Power::read(&client, policy, &resource.account)),
         );
-        let more = More { power: power?, ..about? };
-        let tags = more.principal.as_ref().map(|principal| principal.tags.clone()).unwrap_or_default();
-        let piece = is_attached?.then_some(ATTACHED);
-        Ok(Standing::<()>::new(effect).optional_fact(policy, piece).tagged(tags).with(more))
+        let (known, piece) = (known?, is_attached?.then_some(ATTACHED));
+        let tags = known.principal.as_ref().map(|principal| principal.tags.clone()).unwrap_or_default();
+        Ok(Standing::new(effect).optional_fact(policy, piece).tagged(tags).with(known))
     }
 
     fn assess(&self, subject: &Subject<'_, Self>) -> Assessment<String> {
         let Subject { resource, target, state, own_roles, .. } = subject;
-        let More { principal, power, boundary, before } = &state.more;
+        let Attachment { principal, power, boundary, before } = &state.more;
         let (who, policy) = (told_name(resource, target.kind), clean(&target.policy, 200));
         let Some(power) = power else {
-            return Assessment::Harmless { reason: format!("{policy} is gone, so {who} does not have it") };
+            return Assessment::harmless(format!("{policy} is gone, so {who} does not have it"));
         };
         let reason = format!("{who} was given {policy}: {}", power.reason);
         if power.weight == Weight::Light {
-            return Assessment::Harmless { reason };
+            return Assessment::harmless(reason);
         }
         let Some(principal) = principal.as_ref().filter(|_| state.get(&target.policy).is_some()) else {
-            return Assessment::AlreadySafe { reason: format!("{reason}; it is not attached any more") };
+            return Assessment::already_safe(format!("{reason}; it is not attached any more"));
         };
         let parts = [("policy", policy), ("holder", clean(&principal.arn, 200)), ("allows", power.reason.clone())];
         let limit = principal.boundary.as_ref().map(|arn| ("permissions boundary", clean(arn, 200)));
@@ -138,8 +126,8 @@ impl Remediation for AdminPolicyAttached {
             _ => None,
         });
         match why_not {
-            Some(why_not) => Assessment::Report { reason: format!("{reason}; {why_not}"), evidence },
-            None => Assessment::Risky { reason, evidence, offenders: vec![target.policy.clone()] },
+            Some(why_not) => Assessment::report(format!("{reason}; {why_not}"), evidence),
+            None => Assessment::risky(reason, evidence, vec![target.policy.clone()]),
         }
     }
 
@@ -149,63 +137,15 @@ impl Remediation for AdminPolicyAttached {
             let (detach, attach) = detach_and_attach(target.kind, &resource.id, policy);
             Step::planned(detach, attach)
         });
-        let unknown = "AWS Config knows nothing from before, so it may have been attached already";
-        Plan { note: state.more.before.is_none().then(|| unknown.to_owned()), ..Plan::of(steps) }
+        let plan = Plan::of(steps);
+        match state.more.before {
+            Some(_) => plan,
+            None => plan.noting("AWS Config knows nothing from before, so it may have been attached already"),
+        }
     }
 
     async fn make(&self, scope: &Scope, call: &Call) -> Result<(), CallError> {
         attachment::make(scope, call).await
-    }
-}
-
-fn hear(signal: &Signal, call: &ApiCall) -> Heard<Target> {
-    let kind = Kind::of_operation(call.operation()).unwrap_or(Kind::User);
-    let named = kind.name_in(call.request()).zip(text(call.request(), "policyArn"));
-    let Some((name, policy)) = named else {
-        let reason = "the record does not tell which policy was attached to whom".to_owned();
-        return Heard::Unreadable { resource: signal.resource(kind.resource_type(), "unknown"), reason };
-    };
-    let resource = signal.resource(kind.resource_type(), name);
-    // AWS's own, and not one of that name.
-    let of_aws = Arn::parse(policy).filter(|arn| arn.account() == "aws");
-    if of_aws.is_some_and(|arn| arn.resource().starts_with("policy/AWSCompromisedKeyQuarantine")) {
-        let reason = format!("{} contains a leaked key: it only denies", clean(policy, 200));
-        return Heard::Harmless { resource, reason };
-    }
-    Heard::About { resource, target: Target { kind, policy: policy.to_owned(), time: signal.time } }
-}
-
-/// Who has the policy, what limits that, and what was before.
-async fn read_principal(scope: &Scope, resource: &Resource, target: &Target) -> Result<More, CallError> {
-    let client = client(scope);
-    let Some(principal) = principal::read(&client, target.kind, &resource.id).await? else {
-        return Ok(More::default());
-    };
-    let limit = async {
-        match &principal.boundary {
-            Some(arn) => Power::read(&client, arn, &resource.account).await,
-            None => Ok(None),
-        }
-    };
-    let before = earlier(scope, &resource.account, (target.kind, &principal.id), target.time);
-    let (boundary, before) = tokio::join!(Box::pin(limit), Box::pin(before));
-    let before = before?.map(|state| (state.captured_text(), had(&state, &target.policy)));
-    Ok(More { boundary: boundary?, before, principal: Some(principal), power: None })
-}
-
-/// Whether a policy was attached, as AWS Config records it.
-fn had(state: &Snapshot, policy: &str) -> bool {
-    let attached = rescind::signal::items(state.configuration.get("attachedManagedPolicies"));
-    attached.iter().any(|one| text(one, "policyArn") == Some(policy))
-}
-
-/// Whom the event tells of.
-fn told(resource: &Resource, target: &Target) -> Principal {
-    let partition = target.policy.split(':').nth(1).unwrap_or("aws");
-    let kind = target.kind.word().to_lowercase();
-    Principal {
-        arn: format!("arn:{partition}:iam::{}:{kind}/{}", resource.account, resource.id),
-        ..Principal::default()
     }
 }
 

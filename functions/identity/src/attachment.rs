@@ -1,13 +1,14 @@
 //! Whether a managed policy is attached to a user, role or group, and the calls that attach and detach it.
 
 use aws_sdk_iam::Client;
-use rescind::Call;
-use rescind::signal::text;
+use chrono::{DateTime, Utc};
+use rescind::signal::{Resource, items, text};
+use rescind::{Call, Snapshot};
 use rescind_lambda::{CallError, EARLIER_STATE_OPERATIONS, Operation, Scope, not_ours, parameter, unless_gone};
 use serde_json::json;
 
-use crate::power;
-use crate::principal::{self, Kind, client, named};
+use crate::power::{self, Power};
+use crate::principal::{self, Kind, Principal, client, earlier, named};
 
 const ATTACH: [&str; 3] = ["iam:AttachUserPolicy", "iam:AttachRolePolicy", "iam:AttachGroupPolicy"];
 const DETACH: [&str; 3] = ["iam:DetachUserPolicy", "iam:DetachRolePolicy", "iam:DetachGroupPolicy"];
@@ -59,6 +60,66 @@ pub fn effect(call: &Call) -> Vec<(String, Option<String>)> {
 
 /// The value of the piece that is there.
 pub const ATTACHED: &str = "attached";
+
+/// What is known of an attachment, besides that it is there.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Attachment {
+    /// Who has it; `None` when it is gone.
+    pub principal: Option<Principal>,
+    /// What the policy gives away; `None` when it is gone.
+    pub power: Option<Power>,
+    /// What the permissions boundary gives away at most, if there is one.
+    pub boundary: Option<Power>,
+    /// What AWS Config saw last before the call: when, and whether the policy was attached.
+    pub before: Option<(String, bool)>,
+}
+
+impl Attachment {
+    /// As far as an event tells it; `None` for a policy whose name does not say what it gives away.
+    pub fn told(resource: &Resource, kind: Kind, policy: &str) -> Option<Self> {
+        let (partition, word) = (policy.split(':').nth(1).unwrap_or("aws"), kind.word().to_lowercase());
+        let arn = format!("arn:{partition}:iam::{}:{word}/{}", resource.account, resource.id);
+        let principal = Principal { arn, ..Principal::default() };
+        Some(Self { principal: Some(principal), power: Some(Power::of_name(policy)?), ..Self::default() })
+    }
+
+    /// Reads who has a policy, what it gives away, what limits that, and what was before `time`.
+    ///
+    /// # Errors
+    /// When IAM, the baseline or AWS Config could not be asked.
+    pub async fn read(
+        scope: &Scope,
+        resource: &Resource,
+        kind: Kind,
+        policy: &str,
+        time: DateTime<Utc>,
+    ) -> Result<Self, CallError> {
+        let client = client(scope);
+        let holder = async {
+            let Some(principal) = principal::read(&client, kind, &resource.id).await? else {
+                return Ok(Self::default());
+            };
+            let limit = async {
+                match &principal.boundary {
+                    Some(arn) => Power::read(&client, arn, &resource.account).await,
+                    None => Ok(None),
+                }
+            };
+            let before = earlier(scope, &resource.account, (kind, &principal.id), time);
+            let (boundary, before) = tokio::join!(Box::pin(limit), Box::pin(before));
+            let before = before?.map(|state| (state.captured_text(), had(&state, policy)));
+            Ok(Self { boundary: boundary?, before, principal: Some(principal), power: None })
+        };
+        let (holder, power) = tokio::join!(Box::pin(holder), Box::pin(Power::read(&client, policy, &resource.account)));
+        Ok(Self { power: power?, ..holder? })
+    }
+}
+
+/// Whether a policy was attached, as AWS Config records it.
+pub fn had(state: &Snapshot, policy: &str) -> bool {
+    let attached = items(state.configuration.get("attachedManagedPolicies"));
+    attached.iter().any(|one| text(one, "policyArn") == Some(policy))
+}
 
 /// Looks for a policy on every page.
 macro_rules! is_listed {

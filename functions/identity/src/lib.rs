@@ -1,8 +1,8 @@
 //! Takes compromised credentials out of use, and permissions back that make an administrator or let strangers in.
 //!
 //! A remediation is one file: `admin_policy_attached`, `credentials_compromised`, `role_trusts_stranger`. What they need stands beside them: `principal` (users, roles and
-//! groups), `power` (what a policy gives away), `attachment` (policies that are attached), `trust` (whom a role lets in), `credential` (how a key or a
-//! role stands, and the calls that change it) and `sessions` (the policy that denies the sessions of a role).
+//! groups), `power` (what a policy gives away), `attachment` (policies that are attached), `trust` (whom a role lets in), `suspects` (which credentials a finding
+//! names), `credential` (how a key or a role stands, and the calls that change it) and `sessions` (the policy that denies the sessions of a role).
 
 pub mod admin_policy_attached;
 pub mod attachment;
@@ -13,6 +13,7 @@ pub mod power;
 pub mod principal;
 pub mod role_trusts_stranger;
 pub mod sessions;
+pub mod suspects;
 pub mod trust;
 
 use principal::{Kind, RecordedPrincipals};

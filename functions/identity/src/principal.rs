@@ -1,6 +1,5 @@
 //! IAM's users, roles and groups: how they are read, how they were before, and which of them Rescind leaves alone.
 
-use std::pin::Pin;
 use std::sync::Arc;
 
 use aws_sdk_iam::Client;
@@ -10,7 +9,7 @@ use rescind::arn::Arn;
 use rescind::signal::{Resource, text};
 use rescind::text::clean;
 use rescind::{Call, Snapshot};
-use rescind_lambda::{CallError, Operation, Recorded, Scope, unless_gone};
+use rescind_lambda::{CallError, Recorded, Scope, client, unless_gone};
 use serde_json::Value;
 
 /// The IAM actions by which they are read.
@@ -102,9 +101,7 @@ pub struct Principal {
 
 /// The client of IAM.
 pub fn client(scope: &Scope) -> Arc<Client> {
-    scope.client(|config, counter| {
-        Client::from_conf(aws_sdk_iam::config::Builder::from(config).interceptor(counter).build())
-    })
+    client!(scope, aws_sdk_iam)
 }
 
 /// Reads one; `None` when it is gone.
@@ -194,20 +191,6 @@ pub struct RecordedPrincipals(pub Kind);
 impl Recorded for RecordedPrincipals {
     fn resource_type(&self) -> &'static str {
         self.0.resource_type()
-    }
-
-    fn operations(&self) -> &'static [Operation] {
-        &[]
-    }
-
-    /// AWS Config leaves out nothing that is needed.
-    fn complete<'a>(
-        &'a self,
-        _: &'a Scope,
-        _: &'a Resource,
-        _: &'a mut Snapshot,
-    ) -> Pin<Box<dyn Future<Output = Result<(), CallError>> + Send + 'a>> {
-        Box::pin(std::future::ready(Ok(())))
     }
 }
 

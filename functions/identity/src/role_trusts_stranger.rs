@@ -32,17 +32,11 @@
 
 use chrono::{DateTime, Utc};
 use rescind::policy::Friends;
-use rescind::signal::{ApiCall, Resource, Signal, text};
-use rescind::text::clean;
-use rescind::verdict::{Assessment, Evidence};
-use rescind::{Call, Plan, Step};
-use rescind_lambda::{
-    CallError, EARLIER_STATE_OPERATIONS, Heard, Operation, Remediation, Scope, Standing, Subject, parameter,
-};
-use serde_json::json;
 
 use crate::principal::{self, Kind, Principal, action, client, decode, earlier, left_alone, named};
 use crate::trust::{Trust, nobody};
+
+use rescind_lambda::prelude::*;
 
 /// See the module.
 #[derive(Debug, Clone, Copy)]
@@ -87,17 +81,23 @@ impl Remediation for RoleTrustsStranger {
     type Settings = ();
     type Offender = String;
 
-    fn listen(&self, signal: &Signal) -> Vec<Heard<Target>> {
-        signal.called(Self::CALLS).map(|call| hear(signal, call)).into_iter().collect()
+    fn hear(&self, signal: &Signal, call: &ApiCall) -> Vec<Heard<Target>> {
+        let Some(name) = Kind::Role.name_in(call.request()) else {
+            let resource = signal.resource(Kind::Role.resource_type(), "unknown");
+            return vec![Heard::unreadable(resource, "the record does not tell which role it is about")];
+        };
+        let is_new = call.operation() == "CreateRole";
+        let document = text(call.request(), if is_new { "assumeRolePolicyDocument" } else { "policyDocument" });
+        let target = Target { time: signal.time, document: document.map(str::to_owned), is_new };
+        vec![Heard::about(signal.resource(Kind::Role.resource_type(), name), target)]
     }
 
     fn state_of_event(&self, resource: &Resource, target: &Target, live: Option<&Self::State>) -> Option<Self::State> {
         let document = target.document.as_ref()?;
         let arn = || format!("arn:aws:iam::{}:role/{}", resource.account, resource.id);
         let told = || More { role: Some(Principal { arn: arn(), ..Principal::default() }), before: None };
-        let tags = live.map(|live| live.tags.clone()).unwrap_or_default();
         let more = live.map_or_else(told, |live| live.more.clone());
-        Some(Standing::<()>::new(effect).fact(TRUST, document).tagged(tags).with(more))
+        Some(Standing::new(effect).fact(TRUST, document).tagged_as(live).with(more))
     }
 
     async fn read(&self, scope: &Scope, resource: &Resource, target: &Target) -> Result<Self::State, CallError> {
@@ -114,7 +114,7 @@ impl Remediation for RoleTrustsStranger {
         });
         let tags = role.as_ref().map(|role| role.tags.clone()).unwrap_or_default();
         let document = role.as_ref().and_then(|role| role.trust.clone());
-        Ok(Standing::<()>::new(effect).optional_fact(TRUST, document).tagged(tags).with(More { role, before }))
+        Ok(Standing::new(effect).optional_fact(TRUST, document).tagged(tags).with(More { role, before }))
     }
 
     fn assess(&self, subject: &Subject<'_, Self>) -> Assessment<String> {
@@ -122,7 +122,7 @@ impl Remediation for RoleTrustsStranger {
         let told = subject.target.document.as_deref().map(|document| judged(document, subject, &friends));
         let was_risky = told.is_some_and(|told| told.is_ok_and(|told| told.is_risky()));
         let settled = |reason: String| {
-            if was_risky { Assessment::AlreadySafe { reason } } else { Assessment::Harmless { reason } }
+            if was_risky { Assessment::already_safe(reason) } else { Assessment::harmless(reason) }
         };
         let More { role: Some(principal), .. } = &subject.state.more else {
             return settled(format!("the role {role} is gone"));
@@ -130,7 +130,7 @@ impl Remediation for RoleTrustsStranger {
         let trust = match judged(subject.state.get(TRUST).unwrap_or_default(), subject, &friends) {
             Ok(trust) => trust,
             Err(problem) => {
-                return Assessment::Unclear { reason: format!("the trust of {role} can't be judged: {problem}") };
+                return Assessment::unclear(format!("the trust of {role} can't be judged: {problem}"));
             }
         };
         let mut evidence = vec![Evidence::new([("role", clean(&principal.arn, 200))])];
@@ -138,17 +138,15 @@ impl Remediation for RoleTrustsStranger {
         if trust.is_risky() {
             let reason = format!("the role {role} lets in a stranger: {}", trust.in_words());
             return match left_alone(&principal.arn, subject.own_roles) {
-                Some(why) => Assessment::Report { reason: format!("{reason}; {why}"), evidence },
-                None => Assessment::Risky { reason, evidence, offenders: vec![TRUST.to_owned()] },
+                Some(why) => Assessment::report(format!("{reason}; {why}"), evidence),
+                None => Assessment::risky(reason, evidence, vec![TRUST.to_owned()]),
             };
         }
         match trust.doubtful() {
             Some(doubt) if was_risky => {
                 settled(format!("nobody new is let in by the role {role} any more; still: {doubt}"))
             }
-            Some(doubt) => {
-                Assessment::Report { reason: format!("the role {role} may let in a stranger: {doubt}"), evidence }
-            }
+            Some(doubt) => Assessment::report(format!("the role {role} may let in a stranger: {doubt}"), evidence),
             None => settled(format!("the role {role} lets in no stranger by this call: {}", trust.in_words())),
         }
     }
@@ -175,7 +173,7 @@ impl Remediation for RoleTrustsStranger {
         let set =
             |document: &str| Call::new(UPDATE, json!({"RoleName": subject.resource.id, "PolicyDocument": document}));
         let steps = offenders.iter().map(|_| Step::planned(set(&document), set(live)));
-        Plan { note: Some(note), ..Plan::of(steps) }
+        Plan::of(steps).noting(note)
     }
 
     async fn make(&self, scope: &Scope, call: &Call) -> Result<(), CallError> {
@@ -194,18 +192,6 @@ fn effect(call: &Call) -> Vec<(String, Option<String>)> {
 fn judged(document: &str, subject: &Subject<'_, RoleTrustsStranger>, friends: &Friends) -> Result<Trust, String> {
     let before = subject.state.more.before.as_ref().map(|(document, _)| document.as_str());
     Trust::of(document, before, friends)
-}
-
-fn hear(signal: &Signal, call: &ApiCall) -> Heard<Target> {
-    let (request, is_new) = (call.request(), call.operation() == "CreateRole");
-    let Some(name) = Kind::Role.name_in(request) else {
-        let reason = "the record does not tell which role it is about".to_owned();
-        return Heard::Unreadable { resource: signal.resource(Kind::Role.resource_type(), "unknown"), reason };
-    };
-    let field = if is_new { "assumeRolePolicyDocument" } else { "policyDocument" };
-    let document = text(request, field).map(str::to_owned);
-    let target = Target { time: signal.time, document, is_new };
-    Heard::About { resource: signal.resource(Kind::Role.resource_type(), name), target }
 }
 
 #[cfg(test)]

@@ -28,19 +28,19 @@
 //! quotas*. Amazon GuardDuty user guide: *UnauthorizedAccess:EC2/SSHBruteForce*. Amazon EventBridge Scheduler user guide: *One-time
 //! schedules*.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
-use ipnet::IpNet;
-use rescind::settings::{OwnSettings, SettingsError, TagKey, Tags};
-use rescind::signal::{Fact, Involved, Resource, Signal};
-use rescind::verdict::{Assessment, Evidence, Offender};
-use rescind::{Call, Outcome, Plan, Step, addresses, findings, journal, text};
-use rescind_lambda::{CallError, Heard, Operation, Remediation, Scope, Subject};
+use rescind::Outcome;
+use rescind::findings::{self, Told};
+use rescind::signal::Involved;
 
-use crate::blocking::{self as calls, action};
+use crate::blocking::{self as calls, Wanted, action};
 use crate::network_acl::{Acl, State, action as reading};
 use crate::{instance, schedule};
+
+use rescind_lambda::prelude::*;
 
 /// See the module.
 #[derive(Debug, Clone, Copy)]
@@ -48,24 +48,6 @@ pub struct BlockAddress;
 
 const NAME: &str = "block-address";
 
-const BLOCK_FOR: TagKey = TagKey {
-    key: "block-for",
-    list: false,
-    value: "how long an address is blocked, from the time of the finding: a number and `m`, `h` or `d`",
-    default: "`24h`",
-};
-const NEVER_BLOCK: TagKey = TagKey {
-    key: "never-block",
-    list: true,
-    value: "ranges of which no address is ever blocked",
-    default: "none beside those of the account and of AWS",
-};
-const RULE_NUMBERS: TagKey = TagKey {
-    key: "rule-numbers",
-    list: false,
-    value: "the numbers of network ACL entries that are kept for blocks: `first-last`",
-    default: "`1-49`",
-};
 const OPERATIONS: &[Operation] = &[
     Operation::reads(instance::action::DESCRIBE),
     Operation::reads(reading::DESCRIBE_ACLS),
@@ -82,10 +64,6 @@ const OPERATIONS: &[Operation] = &[
     Operation::changes(action::DELETE_ENTRY),
 ];
 
-/// The shortest block: GuardDuty takes some minutes until it sends a finding.
-const SHORTEST: TimeDelta = TimeDelta::minutes(15);
-/// The longest one.
-const LONGEST: TimeDelta = TimeDelta::days(365);
 /// What is left of a block has to be worth it, and in the future when Scheduler hears of it.
 const WORTH_IT: TimeDelta = TimeDelta::minutes(2);
 
@@ -104,14 +82,6 @@ pub struct Target {
     instance: String,
     /// Who called; nobody whose address can be forged.
     caller: IpAddr,
-}
-
-/// What the owner wants.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wanted {
-    block_for: TimeDelta,
-    never: Vec<IpNet>,
-    numbers: (i32, i32),
 }
 
 /// An address that a network ACL lets in.
@@ -136,38 +106,26 @@ impl Remediation for BlockAddress {
     /// address and each update is a resource of its own here: what stands already is safe, and whoever is new, or comes again after
     /// a block has ended, is blocked.
     fn listen(&self, signal: &Signal) -> Vec<Heard<Target>> {
-        let Fact::Finding(finding) = &signal.fact else { return Vec::new() };
-        let mut callers: Vec<IpAddr> = findings::callers(finding).map(|(address, _)| address).collect();
-        callers.sort();
-        callers.dedup();
-        let kind = text::clean(&finding.kind, 120);
-        let hear = |(involved, is_meant): (&Involved, bool)| -> Vec<Heard<Target>> {
-            let instance = &involved.resource.id;
-            if !is_meant {
-                let nobody = || {
-                    format!(
-                        "nobody is blocked: the finding ({kind}) tells of nobody who called on {instance} and whose address can't be forged"
-                    )
-                };
-                let reason = findings::found_by_owner(finding).unwrap_or_else(nobody);
-                return vec![Heard::Harmless { resource: involved.resource.clone(), reason }];
-            }
-            let about = |address: &IpAddr| {
-                let update = signal.time.to_rfc3339_opts(SecondsFormat::Secs, true);
-                let resource = Resource { id: format!("{instance}/{address}/{update}"), ..involved.resource.clone() };
-                let target = Target {
-                    kind: kind.clone(),
-                    reason: findings::advice(finding).reason.into_owned(),
-                    outcome: Outcome::id_of(signal, NAME, &resource),
-                    time: signal.time,
-                    instance: instance.clone(),
-                    caller: *address,
-                };
-                Heard::About { resource, target }
+        let Some(finding) = signal.finding() else { return Vec::new() };
+        let callers: BTreeSet<IpAddr> = findings::callers(finding).map(|(address, _)| address).collect();
+        let Told { kind, reason, .. } = Told::of(finding);
+        let about = |involved: &Involved| {
+            let hear = |caller: &IpAddr| {
+                let (instance, time) = (involved.resource.id.clone(), signal.time);
+                let id = format!("{instance}/{caller}/{}", time.to_rfc3339_opts(SecondsFormat::Secs, true));
+                let resource = Resource { id, ..involved.resource.clone() };
+                let outcome = Outcome::id_of(signal, NAME, &resource);
+                let (kind, reason) = (kind.clone(), reason.clone());
+                Heard::about(resource, Target { kind, reason, outcome, time, instance, caller: *caller })
             };
-            callers.iter().map(about).collect()
+            callers.iter().map(hear).collect()
         };
-        findings::candidates_for(NAME, finding).into_iter().flat_map(hear).collect()
+        let left = |involved: &Involved| {
+            let id = &involved.resource.id;
+            let nobody = format!("tells of nobody who called on {id} and whose address can't be forged");
+            format!("nobody is blocked: the finding ({kind}) {nobody}")
+        };
+        Heard::of_finding(NAME, finding, about, left)
     }
 
     /// The instance and the address.
@@ -188,32 +146,31 @@ impl Remediation for BlockAddress {
         let Subject { target, state, settings, .. } = subject;
         let Target { instance: id, caller: address, kind, .. } = target;
         if state.instance.is_none() {
-            return Assessment::Harmless { reason: format!("{id} is gone, or about to be ({kind})") };
+            return Assessment::harmless(format!("{id} is gone, or about to be ({kind})"));
         }
         if state.read_at + WORTH_IT >= target.time + settings.block_for {
             let reason =
                 format!("{address} is not blocked any more: what was found ({kind}) is older than `rescind:block-for`");
-            return Assessment::Harmless { reason };
+            return Assessment::harmless(reason);
         }
         if let Some(why) = state.spares(*address, &settings.never) {
-            return Assessment::Harmless { reason: format!("{address} is not blocked ({kind}): {why}") };
+            return Assessment::harmless(format!("{address} is not blocked ({kind}): {why}"));
         }
         let why = format!("{address} calls on {id} ({kind}): {}", target.reason);
         let (acls, unknown) = state.in_front();
         let evidence = |acl: &&Acl| {
-            let subnets = text::few(acl.subnets.clone());
+            let subnets = few(acl.subnets.clone());
             let parts = [("finding", kind.clone()), ("address", address.to_string()), ("network_acl", acl.id.clone())];
             Evidence::new(parts.into_iter().chain([("subnets", subnets)]))
         };
         let evidence: Vec<Evidence> = acls.iter().map(evidence).collect();
-        let left =
-            |reason: String| Assessment::Report { reason: format!("{why}; {reason}"), evidence: evidence.clone() };
+        let left = |reason: String| Assessment::report(format!("{why}; {reason}"), evidence.clone());
         if let Some(subnet) = unknown.first() {
             return left(format!("the network ACL of {subnet} is not this account's, so nobody is blocked"));
         }
         let open: Vec<&&Acl> = acls.iter().filter(|acl| !acl.denies(*address)).collect();
         if open.is_empty() {
-            return Assessment::AlreadySafe { reason: format!("{why}; it is kept out already") };
+            return Assessment::already_safe(format!("{why}; it is kept out already"));
         }
         if let Some(full) = open.iter().find(|acl| acl.place(*address, settings.numbers).is_none()) {
             let (first, last) = settings.numbers;
@@ -228,7 +185,7 @@ impl Remediation for BlockAddress {
             );
         }
         let offenders = open.iter().map(|acl| LetIn { acl: acl.id.clone(), address: *address }).collect();
-        Assessment::Risky { reason: why, evidence, offenders }
+        Assessment::risky(why, evidence, offenders)
     }
 
     fn plan(&self, subject: &Subject<'_, Self>, offenders: &[LetIn]) -> Plan {
@@ -252,8 +209,8 @@ impl Remediation for BlockAddress {
             let deny = calls::deny(acl, *address, place.number);
             blocks.push(Step::planned(deny, calls::allow_again(acl, *address, place.number)));
         }
-        let steps = Plan::side_by_side(first).into_iter().chain(Plan::side_by_side(blocks)).collect();
-        Plan { steps, note: Some(format!("until {}", until.format("%Y-%m-%d %H:%M UTC"))) }
+        let steps = Plan::side_by_side(first).into_iter().chain(Plan::side_by_side(blocks));
+        Plan::of(steps).noting(format!("until {}", until.format("%Y-%m-%d %H:%M UTC")))
     }
 
     async fn make(&self, scope: &Scope, call: &Call) -> Result<(), CallError> {
@@ -265,33 +222,6 @@ impl Offender for LetIn {
     fn fingerprint(&self) -> String {
         format!("{} in {}", self.address, self.acl)
     }
-}
-
-impl OwnSettings for Wanted {
-    const TAGS: &'static [TagKey] = &[BLOCK_FOR, NEVER_BLOCK, RULE_NUMBERS];
-
-    fn of_tags(tags: &Tags) -> Result<Self, SettingsError> {
-        let block_for = match tags.one(BLOCK_FOR.key) {
-            None => TimeDelta::hours(24),
-            Some(text) => journal::duration(text)
-                .filter(|time| (SHORTEST..=LONGEST).contains(time))
-                .ok_or_else(|| SettingsError::value(BLOCK_FOR.key, text, "a time from `15m` to `365d`"))?,
-        };
-        let never = tags.parsed_list(NEVER_BLOCK.key, "ranges such as `192.0.2.0/24`", addresses::parse)?;
-        let numbers = match tags.one(RULE_NUMBERS.key) {
-            None => (1, 49),
-            Some(text) => numbers(text)
-                .ok_or_else(|| SettingsError::value(RULE_NUMBERS.key, text, "`first-last`, from 1 to 32766"))?,
-        };
-        Ok(Self { block_for, never: never.unwrap_or_default(), numbers })
-    }
-}
-
-/// Reads `1-49`.
-fn numbers(text: &str) -> Option<(i32, i32)> {
-    let (first, last) = text.split_once('-')?;
-    let (first, last): (i32, i32) = (first.parse().ok()?, last.parse().ok()?);
-    (1 <= first && first <= last && last <= 32_766).then_some((first, last))
 }
 
 #[cfg(test)]

@@ -1,14 +1,15 @@
-//! The changing calls by which an address is blocked, as data that can be shown, kept and made: parameters as the AWS CLI takes
+//! What the owner wants of blocks, and the changing calls by which an address is blocked, as data that can be shown, kept and made: parameters as the AWS CLI takes
 //! them.
 
 use std::net::IpAddr;
 
 use aws_sdk_ec2::Client;
 use aws_sdk_ec2::types::{RuleAction, Tag};
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use ipnet::IpNet;
+use rescind::settings::{OwnSettings, SettingsError, TagKey, Tags};
 use rescind::signal::{field, items, number, text};
-use rescind::{Call, addresses};
+use rescind::{Call, addresses, journal};
 use rescind_lambda::{CallError, CallFailure, Scope, unless_gone};
 use serde_json::{Value, json};
 
@@ -25,6 +26,68 @@ pub mod action {
     pub const CREATE_TAGS: &str = "ec2:CreateTags";
     /// `DeleteTags`.
     pub const DELETE_TAGS: &str = "ec2:DeleteTags";
+}
+
+const BLOCK_FOR: TagKey = TagKey {
+    key: "block-for",
+    list: false,
+    value: "how long an address is blocked, from the time of the finding: a number and `m`, `h` or `d`",
+    default: "`24h`",
+};
+const NEVER_BLOCK: TagKey = TagKey {
+    key: "never-block",
+    list: true,
+    value: "ranges of which no address is ever blocked",
+    default: "none beside those of the account and of AWS",
+};
+const RULE_NUMBERS: TagKey = TagKey {
+    key: "rule-numbers",
+    list: false,
+    value: "the numbers of network ACL entries that are kept for blocks: `first-last`",
+    default: "`1-49`",
+};
+
+/// The shortest block: GuardDuty takes some minutes until it sends a finding.
+const SHORTEST: TimeDelta = TimeDelta::minutes(15);
+/// The longest one.
+const LONGEST: TimeDelta = TimeDelta::days(365);
+
+/// What the owner wants of blocks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// How long an address is blocked.
+    pub block_for: TimeDelta,
+    /// The ranges of which no address is ever blocked.
+    pub never: Vec<IpNet>,
+    /// The first and the last number of the entries that are kept for blocks.
+    pub numbers: (i32, i32),
+}
+
+impl OwnSettings for Wanted {
+    const TAGS: &'static [TagKey] = &[BLOCK_FOR, NEVER_BLOCK, RULE_NUMBERS];
+
+    fn of_tags(tags: &Tags) -> Result<Self, SettingsError> {
+        let block_for = match tags.one(BLOCK_FOR.key) {
+            None => TimeDelta::hours(24),
+            Some(text) => journal::duration(text)
+                .filter(|time| (SHORTEST..=LONGEST).contains(time))
+                .ok_or_else(|| SettingsError::value(BLOCK_FOR.key, text, "a time from `15m` to `365d`"))?,
+        };
+        let never = tags.parsed_list(NEVER_BLOCK.key, "ranges such as `192.0.2.0/24`", addresses::parse)?;
+        let numbers = match tags.one(RULE_NUMBERS.key) {
+            None => (1, 49),
+            Some(text) => numbers(text)
+                .ok_or_else(|| SettingsError::value(RULE_NUMBERS.key, text, "`first-last`, from 1 to 32766"))?,
+        };
+        Ok(Self { block_for, never: never.unwrap_or_default(), numbers })
+    }
+}
+
+/// Reads `1-49`.
+fn numbers(text: &str) -> Option<(i32, i32)> {
+    let (first, last) = text.split_once('-')?;
+    let (first, last): (i32, i32) = (first.parse().ok()?, last.parse().ok()?);
+    (1 <= first && first <= last && last <= 32_766).then_some((first, last))
 }
 
 /// What begins the key of the tag that a network ACL has for each address that is blocked there. Entries have no tags.

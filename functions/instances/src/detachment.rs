@@ -10,7 +10,7 @@ use aws_sdk_elasticloadbalancingv2::types::{TargetDescription, TargetHealthState
 use futures_util::future::join_all;
 use rescind::Call;
 use rescind::signal::{field, items, text};
-use rescind_lambda::{CallError, CallFailure, Scope};
+use rescind_lambda::{CallError, CallFailure, Scope, client};
 use serde_json::{Value, json};
 
 /// The IAM actions of what is called.
@@ -197,16 +197,11 @@ fn ports(named: &Value) -> Vec<i32> {
 }
 
 fn auto_scaling(scope: &Scope) -> Arc<AutoScaling> {
-    scope.client(|config, counter| {
-        AutoScaling::from_conf(aws_sdk_autoscaling::config::Builder::from(config).interceptor(counter).build())
-    })
+    client!(scope, aws_sdk_autoscaling)
 }
 
 fn load_balancing(scope: &Scope) -> Arc<LoadBalancing> {
-    scope.client(|config, counter| {
-        let config = aws_sdk_elasticloadbalancingv2::config::Builder::from(config);
-        LoadBalancing::from_conf(config.interceptor(counter).build())
-    })
+    client!(scope, aws_sdk_elasticloadbalancingv2)
 }
 
 /// The group that an instance is in. One that is being detached or terminated is in none any more.

@@ -26,14 +26,7 @@
 //! Metadata Service to access instance metadata*. AWS Config developer guide: *ec2-imdsv2-check*.
 
 use aws_sdk_ec2::types::{HttpTokensState, InstanceMetadataEndpointState};
-use rescind::journal::Facts;
-use rescind::signal::{ApiCall, Fact, Resource, Signal, field, items, text};
-use rescind::verdict::{Assessment, Evidence, Offender};
-use rescind::{Call, Plan, Step};
-use rescind_lambda::{
-    CONFIG_RULE_SETTINGS, CallError, Heard, Operation, Remediation, ResourceState, Scope, Subject, parameter,
-};
-use serde_json::{Value, json};
+use rescind_lambda::{CONFIG_RULE_SETTINGS, prelude::*};
 
 use crate::instance;
 
@@ -41,118 +34,88 @@ use crate::instance;
 #[derive(Debug, Clone, Copy)]
 pub struct Imdsv1Allowed;
 
-/// The AWS Config rule whose judgement is heard. Security Hub and others put their own words around its name.
+/// The AWS Config rule whose judgement is heard.
 const CONFIG_RULE: &str = "ec2-imdsv2-check";
 
 const MODIFY: &str = "ec2:ModifyInstanceMetadataOptions";
-const OPERATIONS: &[Operation] =
-    &[CONFIG_RULE_SETTINGS, Operation::reads(instance::action::DESCRIBE), Operation::changes(MODIFY)];
+const RUN: &str = "ec2:RunInstances";
 
-/// What a signal says of an instance's metadata options.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Target {
-    told: Option<Options>,
-}
+/// The one piece that can offend: whether tokens are `optional` or `required`.
+const TOKENS: &str = "HttpTokens";
 
-/// The metadata options of an instance that matter here.
+/// The metadata options of an instance that matter here, as a record tells them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
-    /// `HttpTokens`: `optional` or `required`.
-    pub tokens: String,
+    tokens: String,
     /// `HttpEndpoint`: `enabled` or `disabled`.
-    pub endpoint: String,
+    endpoint: String,
 }
-
-/// How an instance stands.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct State {
-    /// Its id and its options; `None` when it is gone, or about to be.
-    instance: Option<(String, Options)>,
-    tags: Vec<(String, String)>,
-}
-
-/// The one piece that can offend: tokens are optional.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TokensOptional;
 
 impl Remediation for Imdsv1Allowed {
     const NAME: &'static str = "imdsv1-allowed";
-    const CALLS: &'static [&'static str] = &["ec2:ModifyInstanceMetadataOptions", "ec2:RunInstances"];
-    const OPERATIONS: &'static [Operation] = OPERATIONS;
+    const CALLS: &'static [&'static str] = &[MODIFY, RUN];
+    const OPERATIONS: &'static [Operation] =
+        &[CONFIG_RULE_SETTINGS, Operation::reads(instance::action::DESCRIBE), Operation::changes(MODIFY)];
 
-    type Target = Target;
-    type State = State;
+    type Target = Option<Options>;
+    /// With `HttpEndpoint`. An instance that is gone, or about to be, has neither.
+    type State = Standing<String>;
     type Settings = ();
-    type Offender = TokensOptional;
+    type Offender = String;
 
-    fn listen(&self, signal: &Signal) -> Vec<Heard<Target>> {
-        match &signal.fact {
-            Fact::ApiCall(_) => match signal.called(Self::CALLS) {
-                Some(call) if call.name == "RunInstances" => hear_started(signal, call),
-                Some(call) => vec![hear_modified(signal, call)],
-                None => Vec::new(),
-            },
-            Fact::ComplianceChange(change)
-                if change.resource.kind == instance::KIND
-                    && change.compliance == "NON_COMPLIANT"
-                    && change.rule_name.contains(CONFIG_RULE) =>
-            {
-                vec![Heard::About { resource: change.resource.clone(), target: Target { told: None } }]
-            }
-            _ => Vec::new(),
+    fn listen(&self, signal: &Signal) -> Vec<Heard<Option<Options>>> {
+        if let Some(call) = signal.called(Self::CALLS) {
+            return if call.name == "RunInstances" { started(signal, call) } else { vec![modified(signal, call)] };
         }
+        let instance = signal.noncompliant(instance::KIND, &[CONFIG_RULE]);
+        instance.map(|instance| Heard::about(instance.clone(), None)).into_iter().collect()
     }
 
-    fn state_of_event(&self, resource: &Resource, target: &Target, live: Option<&State>) -> Option<State> {
-        let told = target.told.clone()?;
-        let tags = live.map(|live| live.tags.clone()).unwrap_or_default();
-        Some(State { instance: Some((resource.id.clone(), told)), tags })
+    fn state_of_event(
+        &self,
+        _: &Resource,
+        told: &Option<Options>,
+        live: Option<&Standing<String>>,
+    ) -> Option<Standing<String>> {
+        let Options { tokens, endpoint } = told.clone()?;
+        Some(Standing::new(effect).fact(TOKENS, tokens).tagged_as(live).with(endpoint))
     }
 
-    async fn read(&self, scope: &Scope, resource: &Resource, _: &Target) -> Result<State, CallError> {
+    async fn read(
+        &self,
+        scope: &Scope,
+        resource: &Resource,
+        _: &Option<Options>,
+    ) -> Result<Standing<String>, CallError> {
         let Some(instance) = instance::describe(&instance::client(scope), &resource.id).await? else {
-            return Ok(State::default());
+            return Ok(Standing::new(effect).with(String::new()));
         };
         let options = instance.metadata_options();
         // What is not told is taken for the worse.
         let tokens = options.and_then(|options| options.http_tokens()).unwrap_or(&HttpTokensState::Optional);
         let endpoint = options.and_then(|options| options.http_endpoint());
-        let endpoint = endpoint.unwrap_or(&InstanceMetadataEndpointState::Enabled);
-        let options = Options { tokens: tokens.as_str().to_owned(), endpoint: endpoint.as_str().to_owned() };
-        Ok(State { instance: Some((resource.id.clone(), options)), tags: instance::tags(&instance) })
+        let endpoint = endpoint.unwrap_or(&InstanceMetadataEndpointState::Enabled).as_str().to_owned();
+        Ok(Standing::new(effect).fact(TOKENS, tokens.as_str()).tagged(instance::tags(&instance)).with(endpoint))
     }
 
-    fn assess(&self, subject: &Subject<'_, Self>) -> Assessment<TokensOptional> {
-        let Subject { resource, target, state, .. } = subject;
-        let was_risky = target.told.as_ref().is_some_and(Options::allow_imdsv1);
-        let Some((id, options)) = &state.instance else {
-            let reason = format!("{} is gone, or about to be", resource.id);
-            return if was_risky { Assessment::AlreadySafe { reason } } else { Assessment::Harmless { reason } };
-        };
-        let stands = format!("HttpTokens is `{}` and HttpEndpoint is `{}`", options.tokens, options.endpoint);
-        if !options.allow_imdsv1() {
-            let reason = format!("the metadata service of {id} answers no request without a session token: {stands}");
-            return if was_risky { Assessment::AlreadySafe { reason } } else { Assessment::Harmless { reason } };
+    fn assess(&self, subject: &Subject<'_, Self>) -> Assessment<String> {
+        let (id, endpoint) = (&subject.resource.id, &subject.state.more);
+        let was_risky = subject.target.as_ref().is_some_and(|told| allows_imdsv1(&told.tokens, &told.endpoint));
+        let safe = if was_risky { Assessment::already_safe } else { Assessment::harmless };
+        let Some(tokens) = subject.state.get(TOKENS) else { return safe(format!("{id} is gone, or about to be")) };
+        if !allows_imdsv1(tokens, endpoint) {
+            let stands = format!("HttpTokens is `{tokens}` and HttpEndpoint is `{endpoint}`");
+            return safe(format!("the metadata service of {id} answers no request without a session token: {stands}"));
         }
-        Assessment::Risky {
-            reason: format!("the metadata service of {id} answers requests without a session token (IMDSv1)"),
-            evidence: vec![Evidence::new([
-                ("instance", id.clone()),
-                ("HttpTokens", options.tokens.clone()),
-                ("HttpEndpoint", options.endpoint.clone()),
-            ])],
-            offenders: vec![TokensOptional],
-        }
+        let reason = format!("the metadata service of {id} answers requests without a session token (IMDSv1)");
+        let evidence = [("instance", id.as_str()), (TOKENS, tokens), ("HttpEndpoint", endpoint)];
+        Assessment::risky(reason, vec![Evidence::new(evidence)], vec![TOKENS.to_owned()])
     }
 
-    fn plan(&self, subject: &Subject<'_, Self>, offenders: &[TokensOptional]) -> Plan {
-        let Some((id, options)) = &subject.state.instance else { return Plan::default() };
-        let set = |tokens: &str| Call {
-            call: MODIFY.to_owned(),
-            parameters: json!({"InstanceId": id, "HttpTokens": tokens}),
-        };
-        let steps = offenders.iter().map(|_| Step::planned(set("required"), set(&options.tokens)));
-        Plan { steps: steps.collect(), note: None }
+    fn plan(&self, subject: &Subject<'_, Self>, offenders: &[String]) -> Plan {
+        let set = |tokens| Call::new(MODIFY, json!({"InstanceId": subject.resource.id, "HttpTokens": tokens}));
+        let Some(before) = subject.state.get(TOKENS) else { return Plan::default() };
+        Plan::of(offenders.iter().map(|_| Step::planned(set("required"), set(before))))
     }
 
     async fn make(&self, scope: &Scope, call: &Call) -> Result<(), CallError> {
@@ -163,97 +126,55 @@ impl Remediation for Imdsv1Allowed {
     }
 }
 
-impl Offender for TokensOptional {
-    fn fingerprint(&self) -> String {
-        "HttpTokens".to_owned()
-    }
+fn allows_imdsv1(tokens: &str, endpoint: &str) -> bool {
+    tokens != "required" && endpoint != "disabled"
 }
 
-impl Options {
-    fn allow_imdsv1(&self) -> bool {
-        self.tokens != "required" && self.endpoint != "disabled"
-    }
-
-    /// Reads `instanceMetadataOptions` of a record; `None` when it does not tell both.
-    fn told(options: Option<&Value>) -> Option<Self> {
-        let options = options?;
-        Some(Self {
-            tokens: text(options, "httpTokens")?.to_owned(),
-            endpoint: text(options, "httpEndpoint")?.to_owned(),
-        })
-    }
+fn effect(call: &Call) -> Vec<(String, Option<String>)> {
+    let tokens = text(&call.parameters, "httpTokens").map(str::to_owned);
+    vec![(TOKENS.to_owned(), tokens)]
 }
 
-impl ResourceState for State {
-    fn id(&self) -> Option<&str> {
-        self.instance.as_ref().map(|(id, _)| id.as_str())
-    }
-
-    fn tags(&self) -> &[(String, String)] {
-        &self.tags
-    }
-
-    fn facts(&self) -> Facts {
-        let tokens = self.instance.iter().map(|(_, options)| ("HttpTokens".to_owned(), options.tokens.clone()));
-        tokens.collect()
-    }
-
-    fn after(&self, call: &Call) -> Self {
-        let mut after = self.clone();
-        if let (MODIFY, Some((_, options)), Some(tokens)) =
-            (call.call.as_str(), &mut after.instance, text(&call.parameters, "httpTokens"))
-        {
-            tokens.clone_into(&mut options.tokens);
-        }
-        after
-    }
+/// Reads the options in a record; `None` when it does not tell both.
+fn options(told: Option<&Value>) -> Option<Options> {
+    let part = |name| text(told?, name).map(str::to_owned);
+    Some(Options { tokens: part("httpTokens")?, endpoint: part("httpEndpoint")? })
 }
 
 /// A call that neither makes tokens optional nor switches the service on takes nothing away.
-fn hear_modified(signal: &Signal, call: &ApiCall) -> Heard<Target> {
-    let request = call.request();
-    let Some(id) = text(request, "instanceId") else {
-        return Heard::Unreadable {
-            resource: signal.resource(instance::KIND, "unknown"),
-            reason: "the record does not tell whose metadata options were changed".to_owned(),
-        };
+fn modified(signal: &Signal, call: &ApiCall) -> Heard<Option<Options>> {
+    let Some(id) = text(call.request(), "instanceId") else {
+        let resource = signal.resource(instance::KIND, "unknown");
+        return Heard::unreadable(resource, "the record does not tell whose metadata options were changed");
     };
     let resource = signal.resource(instance::KIND, id);
-    let weakens = text(request, "httpTokens").is_some_and(|tokens| tokens != "required")
-        || text(request, "httpEndpoint").is_some_and(|endpoint| endpoint != "disabled");
-    if !weakens {
+    let says_other = |name, than| text(call.request(), name).is_some_and(|value| value != than);
+    if !says_other("httpTokens", "required") && !says_other("httpEndpoint", "disabled") {
         let reason = format!("the call neither makes tokens optional at {id} nor switches its metadata service on");
-        return Heard::Harmless { resource, reason };
+        return Heard::harmless(resource, reason);
     }
-    let told = Options::told(field(call.response(), "instanceMetadataOptions"));
-    Heard::About { resource, target: Target { told } }
+    Heard::about(resource, options(field(call.response(), "instanceMetadataOptions")))
 }
 
 /// The instances that one call started, as far as the record does not say that they require tokens.
-fn hear_started(signal: &Signal, call: &ApiCall) -> Vec<Heard<Target>> {
-    let started = items(field(call.response(), "instancesSet"));
-    let told =
-        |item: &&Value| Some((text(item, "instanceId")?.to_owned(), Options::told(field(item, "metadataOptions"))));
-    let started: Vec<(String, Option<Options>)> = started.iter().filter_map(told).collect();
-    let Some((first, _)) = started.first() else {
+fn started(signal: &Signal, call: &ApiCall) -> Vec<Heard<Option<Options>>> {
+    let instances = items(field(call.response(), "instancesSet"));
+    let told = |item: &&Value| Some((text(item, "instanceId")?.to_owned(), options(field(item, "metadataOptions"))));
+    let all: Vec<(String, Option<Options>)> = instances.iter().filter_map(told).collect();
+    let Some((first, _)) = all.first() else {
+        let resource = signal.resource(instance::KIND, "unknown");
         let reason =
             "the record does not tell which instances were started; CloudTrail leaves out responses above 100 KB";
-        return vec![Heard::Unreadable {
-            resource: signal.resource(instance::KIND, "unknown"),
-            reason: reason.to_owned(),
-        }];
+        return vec![Heard::unreadable(resource, reason)];
     };
-    let is_safe = |told: &Option<Options>| told.as_ref().is_some_and(|options| !options.allow_imdsv1());
-    if started.iter().all(|(_, told)| is_safe(told)) {
-        let names = rescind::text::few(started.iter().map(|(id, _)| id.clone()).collect());
+    let is_safe = |told: &Option<Options>| told.as_ref().is_some_and(|one| !allows_imdsv1(&one.tokens, &one.endpoint));
+    if all.iter().all(|(_, told)| is_safe(told)) {
+        let names = few(all.iter().map(|(id, _)| id.clone()).collect());
         let reason = format!("the metadata service answers no request without a session token: {names}");
-        return vec![Heard::Harmless { resource: signal.resource(instance::KIND, first), reason }];
+        return vec![Heard::harmless(signal.resource(instance::KIND, first.as_str()), reason)];
     }
-    let hear = |(id, told): (String, Option<Options>)| Heard::About {
-        resource: signal.resource(instance::KIND, &id),
-        target: Target { told },
-    };
-    started.into_iter().filter(|(_, told)| !is_safe(told)).map(hear).collect()
+    let risky = all.into_iter().filter(|(_, told)| !is_safe(told));
+    risky.map(|(id, told)| Heard::about(signal.resource(instance::KIND, id), told)).collect()
 }
 
 #[cfg(test)]

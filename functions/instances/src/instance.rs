@@ -6,8 +6,9 @@ use aws_sdk_ec2::Client;
 use aws_sdk_ec2::types::{Filter, InstanceAttributeName, InstanceNetworkInterface, IpPermission};
 use rescind::Call;
 use rescind::journal::Facts;
-use rescind::signal::Resource;
-use rescind_lambda::{CallError, CallFailure, ResourceState, Scope};
+use rescind::signal::{Resource, field, items, text};
+use rescind_lambda::{CallError, CallFailure, ResourceState, Scope, client};
+use serde_json::Value;
 
 use crate::containment;
 use crate::detachment::Ties;
@@ -83,6 +84,31 @@ pub struct Instance {
     pub uncut: Vec<String>,
 }
 
+impl Instance {
+    /// The instance as a finding tells it: its interfaces and their groups.
+    pub fn told(detail: &Value, id: &str) -> Self {
+        let details = field(detail, "resource").and_then(|resource| field(resource, "instanceDetails"));
+        let details = details.filter(|details| text(details, "instanceId") == Some(id));
+        let interfaces = items(details.and_then(|details| field(details, "networkInterfaces")));
+        let interface = |interface: &&Value| {
+            let groups = items(field(interface, "securityGroups"));
+            let groups = groups.into_iter().filter_map(|group| text(group, "groupId").map(str::to_owned)).collect();
+            Some(Interface { id: text(interface, "networkInterfaceId")?.to_owned(), groups })
+        };
+        let vpc = interfaces.iter().find_map(|interface| text(interface, "vpcId")).unwrap_or("its VPC");
+        let profile = details.and_then(|details| field(details, "iamInstanceProfile"));
+        let profile = profile.and_then(|profile| text(profile, "arn"));
+        Self {
+            id: id.to_owned(),
+            vpc: vpc.to_owned(),
+            description: "as the finding tells it".to_owned(),
+            profile: profile.map(str::to_owned),
+            interfaces: interfaces.iter().filter_map(interface).collect(),
+            ..Self::default()
+        }
+    }
+}
+
 /// A network interface.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Interface {
@@ -120,9 +146,7 @@ pub enum Rules {
 
 /// The client of EC2.
 pub(crate) fn client(scope: &Scope) -> Arc<Client> {
-    scope.client(|config, counter| {
-        Client::from_conf(aws_sdk_ec2::config::Builder::from(config).interceptor(counter).build())
-    })
+    client!(scope, aws_sdk_ec2)
 }
 
 impl State {

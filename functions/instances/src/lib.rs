@@ -1,7 +1,8 @@
 //! Contains what findings call hostile, and takes back what weakens an instance or changes a protected one.
 //!
 //! A remediation is one file: `isolate_instance`, `block_address`, `imdsv1_allowed`, `serial_console_enabled`, `user_data_changed`. What they need
-//! stands beside them: `instance` (how an instance stands), `containment` (how it is cut off) and `detachment` (what it is taken out of);
+//! stands beside them: `instance` (how an instance stands), `isolation` (what of it is not contained), `containment` (how it is cut off) and `detachment` (what it is
+//! taken out of);
 //! `network_acl`, `blocking` and `schedule`; `user_data` (its value, and how it is told without it).
 
 pub mod block_address;
@@ -11,6 +12,7 @@ pub mod detachment;
 pub mod imdsv1_allowed;
 pub mod instance;
 pub mod isolate_instance;
+pub mod isolation;
 pub mod network_acl;
 pub mod schedule;
 pub mod serial_console_enabled;

@@ -12,7 +12,7 @@ use chrono::{DateTime, Utc};
 use rescind::Call;
 use rescind::request::{Request, Why};
 use rescind::signal::{field, text};
-use rescind_lambda::{CallError, Expiry, Scope};
+use rescind_lambda::{CallError, Expiry, Scope, client};
 use serde_json::{Value, json};
 
 /// The IAM actions of these calls.
@@ -26,9 +26,7 @@ const TRIED_FOR: i32 = 86_400;
 const TRIES: i32 = 185;
 
 fn client(scope: &Scope) -> Arc<Client> {
-    scope.client(|config, counter| {
-        Client::from_conf(aws_sdk_scheduler::config::Builder::from(config).interceptor(counter).build())
-    })
+    client!(scope, aws_sdk_scheduler)
 }
 
 fn name(outcome: &str) -> String {

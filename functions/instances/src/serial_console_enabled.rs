@@ -21,13 +21,9 @@
 //! Amazon EC2 API: `EnableSerialConsoleAccess`, `DisableSerialConsoleAccess`, `GetSerialConsoleAccessStatus`. Amazon EC2 user
 //! guide: *Configure access to the EC2 Serial Console*.
 
-use rescind::signal::{Resource, Signal};
-use rescind::verdict::{Assessment, Evidence};
-use rescind::{Call, Plan, Step};
-use rescind_lambda::{CallError, Heard, Operation, Remediation, Scope, Standing, Subject, not_ours};
-use serde_json::json;
-
 use crate::instance;
+
+use rescind_lambda::prelude::*;
 
 /// See the module.
 #[derive(Debug, Clone, Copy)]
@@ -53,7 +49,7 @@ impl Remediation for SerialConsoleEnabled {
 
     fn listen(&self, signal: &Signal) -> Vec<Heard<()>> {
         let resource = signal.resource("AWS::::Account", &signal.account);
-        signal.called(Self::CALLS).map(|_| Heard::About { resource, target: () }).into_iter().collect()
+        signal.called(Self::CALLS).map(|_| Heard::about(resource, ())).into_iter().collect()
     }
 
     fn state_of_event(&self, _: &Resource, (): &(), _: Option<&Standing>) -> Option<Standing> {
@@ -73,13 +69,9 @@ impl Remediation for SerialConsoleEnabled {
             "account {account} lets its users onto the serial consoles of its instances in {region}, past every security group"
         );
         if subject.state.get(ENABLED) != Some("true") {
-            return Assessment::AlreadySafe { reason: format!("{reason}; that is disabled again already") };
+            return Assessment::already_safe(format!("{reason}; that is disabled again already"));
         }
-        Assessment::Risky {
-            reason,
-            evidence: vec![Evidence::new([(ENABLED, "true")])],
-            offenders: vec![ENABLED.to_owned()],
-        }
+        Assessment::risky(reason, vec![Evidence::new([(ENABLED, "true")])], vec![ENABLED.to_owned()])
     }
 
     fn plan(&self, _: &Subject<'_, Self>, offenders: &[String]) -> Plan {

@@ -38,16 +38,12 @@
 use chrono::{DateTime, Utc};
 use rescind::journal::Facts;
 use rescind::settings::ResourceTag;
-use rescind::signal::{ApiCall, Resource, Signal, field, text};
-use rescind::verdict::{Assessment, Evidence, Offender};
-use rescind::{Call, Plan, Step};
-use rescind_lambda::{
-    CallError, EARLIER_STATE_OPERATIONS, Heard, KEPT_VALUE_OPERATIONS, Operation, Remediation, ResourceState, Scope,
-    Subject,
-};
+use rescind_lambda::KEPT_VALUE_OPERATIONS;
 
 use crate::instance;
 use crate::user_data::{self, Earlier, MODIFY, UserData};
+
+use rescind_lambda::prelude::*;
 
 /// See the module.
 #[derive(Debug, Clone, Copy)]
@@ -103,8 +99,22 @@ impl Remediation for UserDataChanged {
     type Settings = ResourceTag;
     type Offender = Changed;
 
-    fn listen(&self, signal: &Signal) -> Vec<Heard<Target>> {
-        signal.called(Self::CALLS).map(|call| hear(signal, call)).into_iter().collect()
+    /// One call changes one attribute, and names it in either of two ways: by a parameter of its own, or by `attribute`.
+    fn hear(&self, signal: &Signal, call: &ApiCall) -> Vec<Heard<Target>> {
+        let request = call.request();
+        let Some(id) = text(request, "instanceId") else {
+            let resource = signal.resource(instance::KIND, "unknown");
+            return vec![Heard::unreadable(
+                resource,
+                "the record does not tell of which instance an attribute was changed",
+            )];
+        };
+        let resource = signal.resource(instance::KIND, id);
+        let is_named = text(request, "attribute").is_some_and(|attribute| attribute.eq_ignore_ascii_case("userData"));
+        if !is_named && field(request, "userData").is_none() {
+            return vec![Heard::harmless(resource, format!("the call changes another attribute of {id}"))];
+        }
+        vec![Heard::about(resource, Target { time: signal.time })]
     }
 
     /// An event tells neither what the user data is nor what it was.
@@ -131,45 +141,45 @@ impl Remediation for UserDataChanged {
     fn assess(&self, subject: &Subject<'_, Self>) -> Assessment<Changed> {
         let Subject { resource, state, settings, .. } = subject;
         let Some(instance) = &state.instance else {
-            return Assessment::Harmless { reason: format!("{} is gone, or about to be", resource.id) };
+            return Assessment::harmless(format!("{} is gone, or about to be", resource.id));
         };
         let Instance { id, lifecycle, tags, user_data } = instance;
         if !settings.marks(tags.iter().map(|(key, value)| (key.as_str(), value.as_str()))) {
             let reason = format!("its user data was changed, and {id} does not have the tag {settings}");
-            return Assessment::Harmless { reason };
+            return Assessment::harmless(reason);
         }
         let mut evidence = vec![("instance", id.clone()), ("state", lifecycle.clone()), ("is", user_data.to_string())];
         let changed = format!("the user data of the protected {id} was changed");
         let (from, read) = match &state.earlier {
             // Another time it may be read.
-            Earlier::Unread(problem) => return Assessment::Unclear { reason: format!("{changed}; {problem}") },
+            Earlier::Unread(problem) => return Assessment::unclear(format!("{changed}; {problem}")),
             Earlier::Unknown => {
                 let reason =
                     format!("{changed}; what it was is not known: AWS Config had not recorded the instance by then");
-                return Assessment::Report { reason, evidence: vec![Evidence::new(evidence)] };
+                return Assessment::report(reason, vec![Evidence::new(evidence)]);
             }
             Earlier::Known { user_data: from, read } if from == user_data => {
                 let reason = format!("the user data of {id} is what it was at {read}: {user_data}");
-                return Assessment::AlreadySafe { reason };
+                return Assessment::already_safe(reason);
             }
             Earlier::Known { user_data, read } => (user_data, read),
         };
         evidence.extend([("was", from.to_string()), ("was read", read.clone())]);
         let evidence = vec![Evidence::new(evidence)];
         match lifecycle.as_str() {
-            "stopped" => Assessment::Risky {
-                reason: format!("{changed} from {from} to {user_data}"),
+            "stopped" => Assessment::risky(
+                format!("{changed} from {from} to {user_data}"),
                 evidence,
-                offenders: vec![Changed { from: from.clone() }],
-            },
+                vec![Changed { from: from.clone() }],
+            ),
             // Nothing can be changed for a moment yet, and then it can.
-            "stopping" => Assessment::Unclear { reason: format!("{changed}; it is stopping, and not stopped yet") },
-            _ => Assessment::Report {
-                reason: format!(
+            "stopping" => Assessment::unclear(format!("{changed}; it is stopping, and not stopped yet")),
+            _ => Assessment::report(
+                format!(
                     "{changed} from {from} to {user_data}, and the instance is {lifecycle}: only while it is stopped can it be put back"
                 ),
                 evidence,
-            },
+            ),
         }
     }
 
@@ -227,23 +237,6 @@ impl ResourceState for State {
         }
         after
     }
-}
-
-/// One call changes one attribute, and names it in either of two ways: by a parameter of its own, or by `attribute`.
-fn hear(signal: &Signal, call: &ApiCall) -> Heard<Target> {
-    let request = call.request();
-    let is_named = text(request, "attribute").is_some_and(|attribute| attribute.eq_ignore_ascii_case("userData"));
-    let Some(id) = text(request, "instanceId") else {
-        return Heard::Unreadable {
-            resource: signal.resource(instance::KIND, "unknown"),
-            reason: "the record does not tell of which instance an attribute was changed".to_owned(),
-        };
-    };
-    let resource = signal.resource(instance::KIND, id);
-    if !is_named && field(request, "userData").is_none() {
-        return Heard::Harmless { resource, reason: format!("the call changes another attribute of {id}") };
-    }
-    Heard::About { resource, target: Target { time: signal.time } }
 }
 
 #[cfg(test)]

@@ -1,16 +1,14 @@
 //! How a network ACL stands, how it stood, and the calls that change one of its inbound entries.
 
-use std::future::{Future, ready};
-use std::pin::Pin;
 use std::sync::Arc;
 
+use aws_sdk_ec2::Client;
 use aws_sdk_ec2::operation::describe_network_acls::DescribeNetworkAclsOutput;
 use aws_sdk_ec2::types::{IcmpTypeCode, PortRange, RuleAction};
-use aws_sdk_ec2::{Client, config::Builder};
 use chrono::{DateTime, Utc};
 use rescind::signal::{field, items, number};
 use rescind::{Call, Resource, Snapshot};
-use rescind_lambda::{CallError, CallFailure, Operation, Recorded, Scope, Standing, not_ours, parameter, unless_gone};
+use rescind_lambda::{CallError, CallFailure, Recorded, Scope, Standing, client, not_ours, parameter, unless_gone};
 use serde_json::json;
 
 use crate::entry::Entry;
@@ -76,7 +74,7 @@ pub fn piece(number: i32) -> String {
 /// How a network ACL stands: of its entries, the one of this number is what may change.
 pub fn standing(acl: Acl, number: i32) -> Standing<Acl> {
     let entry = acl.entries.iter().find(|entry| entry.number == number);
-    Standing::<()>::new(effect).optional_fact(piece(number), entry).with(acl)
+    Standing::new(effect).optional_fact(piece(number), entry).with(acl)
 }
 
 /// Reads a network ACL and its tags. One that is gone has no entries.
@@ -162,7 +160,7 @@ pub async fn make(scope: &Scope, call: &Call) -> Result<(), CallError> {
 
 /// The client of EC2.
 fn client(scope: &Scope) -> Arc<Client> {
-    scope.client(|config, counter| Client::from_conf(Builder::from(config).interceptor(counter).build()))
+    client!(scope, aws_sdk_ec2)
 }
 
 /// Keeps the states of network ACLs, which AWS Config records whole.
@@ -172,18 +170,5 @@ pub struct RecordedAcls;
 impl Recorded for RecordedAcls {
     fn resource_type(&self) -> &'static str {
         KIND
-    }
-
-    fn operations(&self) -> &'static [Operation] {
-        &[]
-    }
-
-    fn complete<'a>(
-        &'a self,
-        _: &'a Scope,
-        _: &'a Resource,
-        _: &'a mut Snapshot,
-    ) -> Pin<Box<dyn Future<Output = Result<(), CallError>> + Send + 'a>> {
-        Box::pin(ready(Ok(())))
     }
 }

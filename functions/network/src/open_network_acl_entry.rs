@@ -26,13 +26,11 @@
 
 use chrono::{DateTime, Utc};
 use rescind::ports::Guards;
-use rescind::signal::{ApiCall, Resource, Signal, field, number, text};
-use rescind::verdict::{Assessment, Evidence};
-use rescind::{Call, Plan, Step};
-use rescind_lambda::{CallError, EARLIER_STATE_OPERATIONS, Heard, Operation, Remediation, Scope, Standing, Subject};
 
 use crate::acl::{self, Acl, Earlier, piece};
 use crate::entry::{Entry, Why};
+
+use rescind_lambda::prelude::*;
 
 /// See the module.
 #[derive(Debug, Clone, Copy)]
@@ -63,8 +61,22 @@ impl Remediation for OpenNetworkAclEntry {
     type Settings = Guards;
     type Offender = String;
 
-    fn listen(&self, signal: &Signal) -> Vec<Heard<Made>> {
-        signal.called(Self::CALLS).map(|call| hear(signal, call)).into_iter().collect()
+    fn hear(&self, signal: &Signal, call: &ApiCall) -> Vec<Heard<Made>> {
+        let request = call.request();
+        let resource = signal.resource(acl::KIND, text(request, "networkAclId").unwrap_or("unknown"));
+        let says = |name, what| texts(field(request, name)).iter().any(|word| word.eq_ignore_ascii_case(what));
+        let is_egress = says("egress", "true") || field(request, "egress") == Some(&Value::Bool(true));
+        if is_egress || says("ruleAction", "deny") {
+            let reason = format!("the entry of {} lets nothing in", resource.id);
+            return vec![Heard::harmless(resource, reason)];
+        }
+        let replaced = (call.name == "ReplaceNetworkAclEntry").then_some(signal.time);
+        let Some(entry) = Entry::read(request).filter(|_| resource.id != "unknown") else {
+            let told = number(request, "ruleNumber").map(|number| format!(" (entry {number})")).unwrap_or_default();
+            let reason = format!("the record does not tell what was let in by {}{told}", resource.id);
+            return vec![Heard::unreadable(resource, reason)];
+        };
+        vec![Heard::about(resource, Made { entry, replaced })]
     }
 
     fn state_of_event(&self, _: &Resource, made: &Made, live: Option<&Standing<Acl>>) -> Option<Standing<Acl>> {
@@ -96,75 +108,45 @@ impl Remediation for OpenNetworkAclEntry {
         let (acl, number) = (&subject.resource.id, entry.number);
         let Some((_, why)) = opens.first() else {
             let reason = format!("entry {number} of {acl} ({entry}) lets no forbidden source reach a guarded port");
-            return Assessment::Harmless { reason };
+            return Assessment::harmless(reason);
         };
         let what = opens.iter().map(|(what, _)| what.as_str()).collect::<Vec<_>>().join(", ");
         let source = entry.source;
-        let reason = match why {
-            Why::World => format!("entry {number} of {acl} lets the world ({source}) reach {what}"),
-            Why::Together => {
-                format!(
-                    "entry {number} of {acl} lets {source} reach {what}: together with other entries, that is too wide"
-                )
-            }
-            Why::NotAllowed => {
-                format!("entry {number} of {acl} lets {source}, which is outside of the allowed ranges, reach {what}")
-            }
+        let (who, besides) = match why {
+            Why::World => (format!("the world ({source})"), ""),
+            Why::Together => (source.to_string(), ": together with other entries, that is too wide"),
+            Why::NotAllowed => (format!("{source}, which is outside of the allowed ranges,"), ""),
         };
+        let reason = format!("entry {number} of {acl} lets {who} reach {what}{besides}");
         if !subject.state.more.entries.contains(&entry) {
-            return Assessment::AlreadySafe { reason: format!("{reason}; it is gone or another one by now") };
+            return Assessment::already_safe(format!("{reason}; it is gone or another one by now"));
         }
         let evidence = [("entry", number.to_string()), ("opens", what), ("permits", entry.to_string())];
-        Assessment::Risky { reason, evidence: vec![Evidence::new(evidence)], offenders: vec![piece(number)] }
+        Assessment::risky(reason, vec![Evidence::new(evidence)], vec![piece(number)])
     }
 
     fn plan(&self, subject: &Subject<'_, Self>, _: &[String]) -> Plan {
         let (id, entry) = (&subject.resource.id, &subject.target.entry);
-        let delete = |note| Plan { note, ..Plan::of([Step::planned(acl::delete(id, entry), acl::create(id, entry))]) };
+        let delete = || Plan::of([Step::planned(acl::delete(id, entry), acl::create(id, entry))]);
         if subject.target.replaced.is_none() {
-            return delete(None);
+            return delete();
         }
         let Acl { entries, earlier } = &subject.state.more;
-        match earlier {
-            Earlier::Known(Some(earlier), captured) if earlier.opens(entries, subject.settings).is_empty() => Plan {
-                note: Some(format!("it becomes what it was, `{earlier}`, as AWS Config saw it at {captured}")),
-                ..Plan::of([Step::planned(acl::replace(id, earlier), acl::replace(id, entry))])
-            },
-            Earlier::Known(Some(earlier), captured) => {
-                delete(Some(format!("it is deleted, since what it was (`{earlier}` at {captured}) is open, too")))
+        let why = match earlier {
+            Earlier::Known(Some(earlier), captured) if earlier.opens(entries, subject.settings).is_empty() => {
+                let replace = Step::planned(acl::replace(id, earlier), acl::replace(id, entry));
+                let note = format!("it becomes what it was, `{earlier}`, as AWS Config saw it at {captured}");
+                return Plan::of([replace]).noting(note);
             }
-            Earlier::Known(None, captured) => {
-                delete(Some(format!("it is deleted, since AWS Config saw no such entry at {captured}")))
-            }
-            Earlier::Unknown(why) => delete(Some(format!("it is deleted, since {why}"))),
-        }
+            Earlier::Known(Some(earlier), captured) => format!("what it was (`{earlier}` at {captured}) is open, too"),
+            Earlier::Known(None, captured) => format!("AWS Config saw no such entry at {captured}"),
+            Earlier::Unknown(why) => why.clone(),
+        };
+        delete().noting(format!("it is deleted, since {why}"))
     }
 
     async fn make(&self, scope: &Scope, call: &Call) -> Result<(), CallError> {
         acl::make(scope, call).await
-    }
-}
-
-/// The entry that a call made, if it lets anything in.
-fn hear(signal: &Signal, call: &ApiCall) -> Heard<Made> {
-    let request = call.request();
-    let resource = signal.resource(acl::KIND, text(request, "networkAclId").unwrap_or("unknown"));
-    let says = |name: &str, what: &str| {
-        let word = field(request, name).map(|word| word.as_str().map_or_else(|| word.to_string(), str::to_owned));
-        word.is_some_and(|word| word.eq_ignore_ascii_case(what))
-    };
-    if says("egress", "true") || says("ruleAction", "deny") {
-        let reason = format!("the entry of {} lets nothing in", resource.id);
-        return Heard::Harmless { resource, reason };
-    }
-    let replaced = (call.name == "ReplaceNetworkAclEntry").then_some(signal.time);
-    match Entry::read(request) {
-        Some(entry) if resource.id != "unknown" => Heard::About { resource, target: Made { entry, replaced } },
-        _ => {
-            let entry = number(request, "ruleNumber").map_or_else(String::new, |number| format!(" (entry {number})"));
-            let reason = format!("the record does not tell what was let in by {}{entry}", resource.id);
-            Heard::Unreadable { resource, reason }
-        }
     }
 }
 

@@ -173,14 +173,23 @@ impl Scope {
 
     /// The client of type `C`, made by `make` when it is asked for the first time.
     ///
-    /// `make` gets the configuration to make it from and the interceptor to add to it:
-    /// `|config, counter| Client::from_conf(Builder::from(config).interceptor(counter).build())`.
+    /// `make` gets the configuration to make it from and the interceptor to add to it; [`client!`](crate::client!) writes that.
     pub fn client<C: Any + Send + Sync>(&self, make: impl Fn(&SdkConfig, SharedInterceptor) -> C) -> Arc<C> {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         let client =
             clients.entry(TypeId::of::<C>()).or_insert_with(|| Arc::new(make(&self.config, self.counter.clone())));
         Arc::clone(client).downcast().unwrap_or_else(|_| Arc::new(make(&self.config, self.counter.clone())))
     }
+}
+
+/// The client of an AWS service, by the crate of its SDK: `client!(scope, aws_sdk_ec2)`. See [`Scope::client`].
+#[macro_export]
+macro_rules! client {
+    ($scope:expr, $sdk:ident) => {
+        $scope.client(|config, counter| {
+            $sdk::Client::from_conf($sdk::config::Builder::from(config).interceptor(counter).build())
+        })
+    };
 }
 
 /// Counts the requests that really go out.

@@ -20,6 +20,7 @@ use rescind::text;
 use serde_json::Value;
 
 use crate::aws::{CallError, CallFailure, Scope};
+use crate::client;
 use crate::remediation::Operation;
 use crate::{clock, journal};
 
@@ -59,9 +60,7 @@ impl Baseline {
     }
 
     fn client(&self) -> Arc<Client> {
-        self.home.client(|config, counter| {
-            Client::from_conf(aws_sdk_dynamodb::config::Builder::from(config).interceptor(counter).build())
-        })
+        client!(self.home, aws_sdk_dynamodb)
     }
 
     /// Keeps a state. Keeping it twice is keeping it once.
@@ -240,9 +239,7 @@ impl Scope {
 
 /// AWS Config's client in a scope.
 pub(crate) fn config_client(scope: &Scope) -> Arc<aws_sdk_config::Client> {
-    scope.client(|config, counter| {
-        aws_sdk_config::Client::from_conf(aws_sdk_config::config::Builder::from(config).interceptor(counter).build())
-    })
+    client!(scope, aws_sdk_config)
 }
 
 /// Whether an error says that AWS Config does not know the resource, or records nothing at all.

@@ -5,6 +5,7 @@ use aws_sdk_eventbridge::types::PutEventsRequestEntry;
 use rescind::Outcome;
 
 use crate::aws::{Aws, CallError};
+use crate::client;
 
 /// The `source` of our events.
 pub(crate) const SOURCE: &str = "rescind";
@@ -29,11 +30,7 @@ pub(crate) async fn publish(aws: &Aws, bus: &str, outcome: &Outcome) -> Result<(
         };
         detail = serde_json::to_string(&short).map_err(|error| CallError::malformed(CALL, error))?;
     }
-    let client = aws.own().await.client(|config, counter| {
-        aws_sdk_eventbridge::Client::from_conf(
-            aws_sdk_eventbridge::config::Builder::from(config).interceptor(counter).build(),
-        )
-    });
+    let client = client!(aws.own().await, aws_sdk_eventbridge);
     let entry = PutEventsRequestEntry::builder()
         .event_bus_name(bus)
         .source(SOURCE)

@@ -23,6 +23,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::aws::{Aws, CallError, CallFailure};
+use crate::client;
 use crate::clock;
 
 /// How long an outcome is kept.
@@ -109,9 +110,7 @@ impl Journal {
     }
 
     async fn client(&self, aws: &Aws) -> std::sync::Arc<Client> {
-        aws.own().await.client(|config, counter| {
-            Client::from_conf(aws_sdk_dynamodb::config::Builder::from(config).interceptor(counter).build())
-        })
+        client!(aws.own().await, aws_sdk_dynamodb)
     }
 
     /// Claims an outcome for this delivery. `from` are the phases that it may be in beside not being there at all.

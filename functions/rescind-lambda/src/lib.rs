@@ -11,11 +11,13 @@ mod engine;
 mod environment;
 mod journal;
 mod metrics;
+pub mod prelude;
 mod remediation;
 mod runtime;
 mod service;
 mod settings;
 mod standing;
+pub mod testing;
 
 pub use aws::{CallError, CallFailure, Scope, not_ours, parameter, unless_gone};
 pub use baseline::{EARLIER_STATE_OPERATIONS, KEEPING_OPERATIONS, KEPT_VALUE_OPERATIONS};

@@ -3,10 +3,11 @@
 use std::future::Future;
 use std::pin::Pin;
 
+use rescind::findings;
 use rescind::journal::Facts;
 use rescind::policy::Friends;
 use rescind::settings::{OwnSettings, Settings, SettingsError, TagKey, Tags};
-use rescind::signal::{Resource, Signal};
+use rescind::signal::{ApiCall, Finding, Involved, Resource, Signal};
 use rescind::verdict::{Assessment, Offender};
 use rescind::{Call, Delivery, Outcome, Plan, Snapshot, Step};
 
@@ -61,6 +62,39 @@ pub enum Heard<T> {
 }
 
 impl<T> Heard<T> {
+    /// [`Self::About`].
+    pub fn about(resource: Resource, target: T) -> Self {
+        Self::About { resource, target }
+    }
+
+    /// [`Self::Harmless`].
+    pub fn harmless(resource: Resource, reason: impl Into<String>) -> Self {
+        Self::Harmless { resource, reason: reason.into() }
+    }
+
+    /// [`Self::Unreadable`].
+    pub fn unreadable(resource: Resource, reason: impl Into<String>) -> Self {
+        Self::Unreadable { resource, reason: reason.into() }
+    }
+
+    /// What a finding is about, for the remediation of this name: whatever `about` makes of each resource for which the table means
+    /// it. The others are left alone: the owner's own detection rule found it, or else by the reason that `left` gives.
+    pub fn of_finding(
+        remediation: &str,
+        finding: &Finding,
+        about: impl Fn(&Involved) -> Vec<Self>,
+        left: impl Fn(&Involved) -> String,
+    ) -> Vec<Self> {
+        let hear = |(involved, is_meant): (&Involved, bool)| {
+            if is_meant {
+                return about(involved);
+            }
+            let reason = findings::found_by_owner(finding).unwrap_or_else(|| left(involved));
+            vec![Self::harmless(involved.resource.clone(), reason)]
+        };
+        findings::candidates_for(remediation, finding).into_iter().flat_map(hear).collect()
+    }
+
     /// The resource, as far as it is known.
     pub fn resource(&self) -> &Resource {
         match self {
@@ -150,8 +184,15 @@ pub trait Remediation: Send + Sync + 'static {
     type Offender: Offender;
 
     /// What the signal is about, one for each resource that is this remediation's business. Empty is only for what its rules keep
-    /// away: the function fails on it.
-    fn listen(&self, signal: &Signal) -> Vec<Heard<Self::Target>>;
+    /// away: the function fails on it. Who listens to nothing but calls, tells in `hear` what they are about.
+    fn listen(&self, signal: &Signal) -> Vec<Heard<Self::Target>> {
+        signal.called(Self::CALLS).map(|call| self.hear(signal, call)).unwrap_or_default()
+    }
+
+    /// What one of its calls is about.
+    fn hear(&self, _signal: &Signal, _call: &ApiCall) -> Vec<Heard<Self::Target>> {
+        Vec::new()
+    }
 
     /// By which id of a resource the journal remembers what was taken back, undone and contained there. Another one where each signal is
     /// a resource of its own.
@@ -285,16 +326,21 @@ pub trait Recorded: Send + Sync {
     fn resource_type(&self) -> &'static str;
 
     /// The operations that `complete` calls.
-    fn operations(&self) -> &'static [Operation];
+    fn operations(&self) -> &'static [Operation] {
+        &[]
+    }
 
-    /// Adds to a state what AWS Config leaves out and is needed to put things back, as far as it can still be read. What is
-    /// read here may be newer than what AWS Config saw: where that matters, the state's time becomes that of the reading.
+    /// Adds to a state what AWS Config leaves out and is needed to put things back, as far as it can still be read: nothing, where
+    /// AWS Config tells all. What is read here may be newer than what AWS Config saw: where that matters, the state's time becomes
+    /// that of the reading.
     fn complete<'a>(
         &'a self,
-        scope: &'a Scope,
-        resource: &'a Resource,
-        state: &'a mut Snapshot,
-    ) -> Pin<Box<dyn Future<Output = Result<(), CallError>> + Send + 'a>>;
+        _scope: &'a Scope,
+        _resource: &'a Resource,
+        _state: &'a mut Snapshot,
+    ) -> Pin<Box<dyn Future<Output = Result<(), CallError>> + Send + 'a>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
 }
 
 /// A Lambda function: its name and its remediations.

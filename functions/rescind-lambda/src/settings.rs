@@ -10,6 +10,7 @@ use rescind::signal::{Delivery, Fact};
 
 use crate::aws::{Aws, CallError};
 use crate::baseline::config_client;
+use crate::client;
 
 /// How long tags are remembered: a change of a tag takes effect within this time.
 const REMEMBERED: Duration = Duration::from_mins(1);
@@ -94,11 +95,7 @@ async fn list_tags(aws: &Aws, arn: &Arn) -> Result<Tags, CallError> {
         }
         return Ok(Tags::of_rule(tags));
     }
-    let client = scope.client(|config, counter| {
-        aws_sdk_eventbridge::Client::from_conf(
-            aws_sdk_eventbridge::config::Builder::from(config).interceptor(counter).build(),
-        )
-    });
+    let client = client!(scope, aws_sdk_eventbridge);
     let answer = client
         .list_tags_for_resource()
         .resource_arn(arn.as_str())

@@ -24,10 +24,10 @@ pub struct Standing<M = ()> {
 /// What a call makes of the pieces: one entry for each piece that the call sets, with its value, or `None` for one that it takes away.
 pub type Effect = fn(&Call) -> Vec<(String, Option<String>)>;
 
-impl<M: Default> Standing<M> {
+impl Standing {
     /// A resource of which no piece is known yet. `effect` tells what a call makes of its pieces.
     pub fn new(effect: Effect) -> Self {
-        Self { facts: Facts::new(), tags: Vec::new(), more: M::default(), effect }
+        Self { facts: Facts::new(), tags: Vec::new(), more: (), effect }
     }
 }
 
@@ -56,6 +56,12 @@ impl<M> Standing<M> {
     #[must_use]
     pub fn tagged(self, tags: Vec<(String, String)>) -> Self {
         Self { tags, ..self }
+    }
+
+    /// With the tags of the live resource, if there is one: an event does not tell them.
+    #[must_use]
+    pub fn tagged_as<N>(self, live: Option<&Standing<N>>) -> Self {
+        self.tagged(live.map(|live| live.tags.clone()).unwrap_or_default())
     }
 
     /// With what else is known.

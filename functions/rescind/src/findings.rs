@@ -3,9 +3,10 @@
 //! Pure advice. Whether it is followed, the mode, the guard and the remediation's own look at the live resource say.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::net::IpAddr;
 
-use crate::signal::{Direction, Finding, Involved, Proof, Role};
+use crate::signal::{Direction, Finding, Involved, Proof, Role, Severity};
 use crate::text::clean;
 
 mod table;
@@ -79,6 +80,40 @@ struct Row {
     responses: &'static [Response],
     /// Why, in a few words.
     reason: &'static str,
+}
+
+/// A finding as it is told of whatever is done about it: its type and how bad it is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Told {
+    /// Its type; cleaned.
+    pub kind: String,
+    /// How bad it is, where it says so.
+    pub severity: Option<Severity>,
+    /// Why something is to be done about it, in a few words.
+    pub reason: String,
+}
+
+impl Told {
+    /// As a finding says it, and the table of it.
+    pub fn of(finding: &Finding) -> Self {
+        let reason = advice(finding).reason.into_owned();
+        Self { kind: clean(&finding.kind, 120), severity: finding.severity, reason }
+    }
+
+    /// Why nothing is done about it for `what`, if it is milder than the owner asks for by `rescind:severity`, or does not say how bad it is.
+    pub fn too_mild(&self, what: &str, least: Severity) -> Option<String> {
+        let is_mild = self.severity.is_none_or(|severity| severity < least);
+        is_mild.then(|| format!("{what} is left alone: {self}; `rescind:severity` asks for {least}"))
+    }
+}
+
+impl fmt::Display for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.severity {
+            Some(severity) => write!(f, "{}, severity {severity}", self.kind),
+            None => write!(f, "{}, without a severity", self.kind),
+        }
+    }
 }
 
 /// What is to be done about a finding, and why.

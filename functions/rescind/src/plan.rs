@@ -99,6 +99,12 @@ impl Plan {
         Self { steps: steps.into_iter().collect(), note: None }
     }
 
+    /// With a word on what the resource goes back to.
+    #[must_use]
+    pub fn noting(self, note: impl Into<String>) -> Self {
+        Self { note: Some(note.into()), ..self }
+    }
+
     /// These steps, made side by side.
     pub fn side_by_side(steps: impl IntoIterator<Item = Step>) -> Vec<Step> {
         let beside = |(index, step): (usize, Step)| if index == 0 { step } else { step.beside() };

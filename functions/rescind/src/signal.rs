@@ -21,7 +21,7 @@ use crate::arn::{self, Arn};
 pub use cloudtrail::{Actor, ApiCall};
 pub use config::{ComplianceChange, ConfigurationItemChange};
 use fields::Fields;
-pub use fields::{field, items, number, text};
+pub use fields::{field, items, number, text, texts};
 pub use finding::{Contact, Direction, Finding, Holder, Involved, Proof, Role, Severity};
 
 /// What a function is invoked with, decoded.
@@ -93,6 +93,28 @@ impl Signal {
         let service = call.service.strip_suffix(".amazonaws.com")?;
         let is_it = |one: &&str| one.split_once(':') == Some((service, call.operation()));
         operations.iter().any(is_it).then_some(call)
+    }
+
+    /// The finding, if it is one.
+    pub fn finding(&self) -> Option<&Finding> {
+        match &self.fact {
+            Fact::Finding(finding) => Some(finding),
+            Fact::ApiCall(_) | Fact::ConfigurationItemChange(_) | Fact::ComplianceChange(_) => None,
+        }
+    }
+
+    /// The resource that one of these AWS Config rules calls noncompliant. Security Hub, organizations and conformance packs put their own
+    /// words before and after the name of a rule.
+    pub fn noncompliant(&self, kind: &str, rules: &[&str]) -> Option<&Resource> {
+        let Fact::ComplianceChange(change) = &self.fact else { return None };
+        let is_meant = change.resource.kind == kind && change.compliance == "NON_COMPLIANT";
+        (is_meant && rules.iter().any(|name| change.rule_name.contains(name))).then_some(&change.resource)
+    }
+
+    /// The resource of this type that AWS Config recorded, and that is still there.
+    pub fn recorded(&self, kind: &str) -> Option<&Resource> {
+        let Fact::ConfigurationItemChange(change) = &self.fact else { return None };
+        (change.resource.kind == kind && !change.is_deletion()).then_some(&change.resource)
     }
 
     /// A resource of the account and the Region in which it happened.

@@ -79,3 +79,30 @@ pub enum Assessment<O> {
         reason: String,
     },
 }
+
+impl<O> Assessment<O> {
+    /// [`Self::Harmless`].
+    pub fn harmless(reason: impl Into<String>) -> Self {
+        Self::Harmless { reason: reason.into() }
+    }
+
+    /// [`Self::AlreadySafe`].
+    pub fn already_safe(reason: impl Into<String>) -> Self {
+        Self::AlreadySafe { reason: reason.into() }
+    }
+
+    /// [`Self::Risky`].
+    pub fn risky(reason: impl Into<String>, evidence: Vec<Evidence>, offenders: Vec<O>) -> Self {
+        Self::Risky { reason: reason.into(), evidence, offenders }
+    }
+
+    /// [`Self::Report`].
+    pub fn report(reason: impl Into<String>, evidence: Vec<Evidence>) -> Self {
+        Self::Report { reason: reason.into(), evidence }
+    }
+
+    /// [`Self::Unclear`].
+    pub fn unclear(reason: impl Into<String>) -> Self {
+        Self::Unclear { reason: reason.into() }
+    }
+}

@@ -7,7 +7,7 @@ use aws_sdk_ec2::Client;
 use aws_sdk_ec2::types::{Filter, SecurityGroupRule, Tag};
 use futures_util::future::{join_all, try_join};
 use rescind::addresses;
-use rescind_lambda::{CallError, Scope};
+use rescind_lambda::{CallError, Scope, client};
 
 use crate::exposure::PrefixLists;
 use crate::rule::{Protocol, Rule, Source};
@@ -57,9 +57,7 @@ pub enum GroupRef {
 }
 
 pub(crate) fn client(scope: &Scope) -> Arc<Client> {
-    scope.client(|config, counter| {
-        Client::from_conf(aws_sdk_ec2::config::Builder::from(config).interceptor(counter).build())
-    })
+    client!(scope, aws_sdk_ec2)
 }
 
 fn filter(name: &str, value: &str) -> Filter {

@@ -12,7 +12,8 @@ use std::fmt;
 use ipnet::IpNet;
 use rescind::addresses::{AddressSet, Widest};
 pub use rescind::ports::Guarded;
-use rescind::verdict::Offender;
+use rescind::text::few;
+use rescind::verdict::{Evidence, Offender};
 
 use crate::rule::{Protocol, Rule, Source};
 
@@ -56,6 +57,21 @@ pub struct Offence {
     pub why: Why,
     /// What guarded things it opens: `tcp/22`.
     pub opens: Vec<String>,
+}
+
+impl Offence {
+    /// What is risky about it.
+    pub fn evidence(&self) -> Evidence {
+        let rule = &self.rule;
+        let opens = format!("{} to {}", self.opens.join(", "), rule.source);
+        let why = match self.why {
+            Why::World => "too wide a public source",
+            Why::Together => "too wide together with the other sources",
+            Why::NotAllowed => "outside of rescind:allowed-cidrs",
+            Why::Stranger => "a group of an account that is not trusted",
+        };
+        Evidence::new([("rule", rule.id.as_str()), ("opens", &opens), ("permits", &rule.ports()), ("why", why)])
+    }
 }
 
 impl Offender for Offence {
@@ -182,6 +198,34 @@ fn ranges(source: &Source, lists: &PrefixLists) -> Vec<IpNet> {
 }
 
 impl Policy {
+    /// What a group lets in, in one sentence.
+    pub fn sentence(&self, group: &str, offences: &[Offence]) -> String {
+        let opens: BTreeSet<&str> =
+            offences.iter().flat_map(|offence| offence.opens.iter().map(String::as_str)).collect();
+        let sources: BTreeSet<String> = offences.iter().map(|offence| offence.rule.source.to_string()).collect();
+        let opens = opens.into_iter().collect::<Vec<_>>().join(", ");
+        let sources = few(sources.into_iter().collect());
+        match offences.first().map(|offence| offence.why) {
+            Some(Why::Stranger) => format!("{group} lets a stranger's group ({sources}) reach {opens}"),
+            Some(Why::NotAllowed) => {
+                format!("{group} lets {sources}, which is outside of the allowed ranges, reach {opens}")
+            }
+            Some(Why::Together) => {
+                let Widest { v4, v6 } = self.widest;
+                format!(
+                    "{group} lets sources that together are wider than /{v4} (IPv4) or /{v6} (IPv6) reach {opens}: {sources}"
+                )
+            }
+            _ => format!("{group} lets the world ({sources}) reach {opens}"),
+        }
+    }
+
+    /// That a group lets nothing in, in one sentence.
+    pub fn harmless(&self, group: &str) -> String {
+        let guarded = self.guarded.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        format!("nothing that was changed in {group} lets a forbidden source reach {guarded}")
+    }
+
     /// This policy with the accounts that are no strangers.
     #[must_use]
     pub fn with_known_accounts(&self, own: &str, trusted: &[String]) -> Self {

@@ -33,23 +33,11 @@
 //! rules*. AWS Config developer guide: *restricted-ssh*, *restricted-common-ports*. Amazon GuardDuty user guide: *Recon:EC2/PortProbeUnprotectedPort*,
 //! *UnauthorizedAccess:EC2/SSHBruteForce*.
 
-use std::collections::BTreeSet;
-
-use rescind::addresses::Widest;
-use rescind::findings;
-use rescind::signal::{
-    ComplianceChange, ConfigurationItemChange, Fact, Finding, Involved, Resource, Signal, field, items, text,
-};
-use rescind::verdict::{Assessment, Evidence};
-use rescind::{Call, Plan, Step};
-use rescind_lambda::{
-    CONFIG_RULE_SETTINGS, CallError, EARLIER_STATE_OPERATIONS, Heard, Operation, Remediation, ResourceState, Scope,
-    Subject,
-};
+use rescind_lambda::{CONFIG_RULE_SETTINGS, prelude::*};
 
 use crate::calls;
 use crate::ec2::action;
-use crate::exposure::{Blame, Findings, Offence, Policy, Why, judge};
+use crate::exposure::{Blame, Findings, Offence, Policy, judge};
 use crate::rule::Rule;
 use crate::state::State;
 use crate::told::{self, Changed, Target};
@@ -73,8 +61,10 @@ const OPERATIONS: &[Operation] = &[
     Operation::changes(action::CREATE_TAGS),
 ];
 
+const GROUP: &str = "AWS::EC2::SecurityGroup";
+
 /// The AWS Config rules whose judgement is heard, by the names of the managed rules and by those that Security Hub gives its
-/// own. Security Hub, organizations and conformance packs put their own words before and after them.
+/// own.
 const CONFIG_RULES: &[&str] = &["restricted-ssh", "restricted-rdp", "restricted-common-ports"];
 
 impl Remediation for OpenSecurityGroupIngress {
@@ -88,16 +78,15 @@ impl Remediation for OpenSecurityGroupIngress {
     type Offender = Offence;
 
     fn listen(&self, signal: &Signal) -> Vec<Heard<Target>> {
-        match &signal.fact {
-            Fact::ApiCall(_) => match signal.called(Self::CALLS) {
-                Some(call) if call.name == "ModifySecurityGroupRules" => vec![told::modified(signal, call)],
-                Some(call) => vec![told::added(signal, call)],
-                None => Vec::new(),
-            },
-            Fact::ConfigurationItemChange(change) => hear_item(signal, change),
-            Fact::ComplianceChange(change) => hear_compliance(signal, change),
-            Fact::Finding(finding) => hear_finding(signal, finding),
+        if let Some(call) = signal.called(Self::CALLS) {
+            let is_modified = call.name == "ModifySecurityGroupRules";
+            return vec![if is_modified { told::modified(signal, call) } else { told::added(signal, call) }];
         }
+        if let Some(finding) = signal.finding() {
+            return told::found(Self::NAME, signal, finding);
+        }
+        let group = signal.recorded(GROUP).or_else(|| signal.noncompliant(GROUP, CONFIG_RULES));
+        group.map(|group| told::whole(signal, group)).into_iter().collect()
     }
 
     fn state_of_event(&self, _: &Resource, target: &Target, live: Option<&State>) -> Option<State> {
@@ -124,26 +113,22 @@ impl Remediation for OpenSecurityGroupIngress {
         };
         let Findings { offences, unread, too_wide_together } = judge(live, blame, &policy, &subject.state.lists);
         if !offences.is_empty() {
-            return Assessment::Risky {
-                reason: sentence(group_name, &offences, &policy),
-                evidence: offences.iter().map(evidence).collect(),
-                offenders: offences,
-            };
+            return Assessment::risky(
+                policy.sentence(group_name, &offences),
+                offences.iter().map(Offence::evidence).collect(),
+                offences,
+            );
         }
         if let Some((list, problem)) = unread.first() {
-            return Assessment::Unclear {
-                reason: format!("whether {group_name} is open depends on {list}, and {problem}"),
-            };
+            return Assessment::unclear(format!("whether {group_name} is open depends on {list}, and {problem}"));
         }
         if let (Some(opens), None) = (too_wide_together.first(), told)
             && live.iter().any(|rule| earlier.is_new(rule).is_none())
         {
-            return Assessment::Unclear {
-                reason: format!(
-                    "{group_name} lets sources that are too wide together reach {opens}, and which of its rules is new is not known: {}",
-                    earlier.why_unknown()
-                ),
-            };
+            return Assessment::unclear(format!(
+                "{group_name} lets sources that are too wide together reach {opens}, and which of its rules is new is not known: {}",
+                earlier.why_unknown()
+            ));
         }
         // Nothing risky is there. Was it, when the change was made?
         let absent = told.into_iter().flatten().filter(|told| !live.iter().any(|rule| told.is_still(rule)));
@@ -151,16 +136,14 @@ impl Remediation for OpenSecurityGroupIngress {
         let all: Vec<Rule> = absent.iter().chain(live).cloned().collect();
         let was_risky = judge(&all, |rule| absent.contains(rule), &policy, &subject.state.lists);
         if was_risky.offences.is_empty() {
-            return Assessment::Harmless { reason: harmless(group_name, &policy) };
+            return Assessment::harmless(policy.harmless(group_name));
         }
-        let what = sentence(group_name, &was_risky.offences, &policy);
-        Assessment::AlreadySafe {
-            reason: if subject.state.group.is_none() {
-                format!("{what}; the group is gone already")
-            } else {
-                format!("{what}; that is gone already")
-            },
-        }
+        let what = policy.sentence(group_name, &was_risky.offences);
+        Assessment::already_safe(if subject.state.group.is_none() {
+            format!("{what}; the group is gone already")
+        } else {
+            format!("{what}; that is gone already")
+        })
     }
 
     fn plan(&self, subject: &Subject<'_, Self>, offenders: &[Offence]) -> Plan {
@@ -219,85 +202,4 @@ fn compliant_earlier<'a>(
     } else {
         Vec::new()
     }
-}
-
-fn hear_item(signal: &Signal, change: &ConfigurationItemChange) -> Vec<Heard<Target>> {
-    if change.resource.kind != "AWS::EC2::SecurityGroup" || change.is_deletion() {
-        return Vec::new();
-    }
-    vec![whole_group(signal, &change.resource)]
-}
-
-fn hear_compliance(signal: &Signal, change: &ComplianceChange) -> Vec<Heard<Target>> {
-    let is_ours = CONFIG_RULES.iter().any(|name| change.rule_name.contains(name));
-    if change.resource.kind != "AWS::EC2::SecurityGroup" || change.compliance != "NON_COMPLIANT" || !is_ours {
-        return Vec::new();
-    }
-    vec![whole_group(signal, &change.resource)]
-}
-
-/// Whoever calls on an instance comes in by one of the groups of its network interfaces.
-fn hear_finding(signal: &Signal, finding: &Finding) -> Vec<Heard<Target>> {
-    let candidates = findings::candidates_for("open-security-group-ingress", finding);
-    if !candidates.iter().any(|(_, is_meant)| *is_meant) {
-        let harmless = |(involved, _): &(&Involved, bool)| {
-            let resource = involved.resource.clone();
-            let nobody = || format!("nothing tells that somebody calls on {} by an open port", resource.id);
-            let reason = findings::found_by_owner(finding).unwrap_or_else(nobody);
-            Heard::Harmless { resource, reason }
-        };
-        return candidates.iter().map(harmless).collect();
-    }
-    let details = field(&finding.detail, "resource").and_then(|resource| field(resource, "instanceDetails"));
-    let interfaces = items(details.and_then(|details| field(details, "networkInterfaces")));
-    let groups = interfaces.into_iter().flat_map(|interface| items(field(interface, "securityGroups")));
-    let ids: BTreeSet<&str> = groups.filter_map(|group| text(group, "groupId")).collect();
-    let resource = |id: &str| Resource {
-        kind: "AWS::EC2::SecurityGroup".to_owned(),
-        id: id.to_owned(),
-        account: signal.account.clone(),
-        region: signal.region.clone(),
-    };
-    ids.into_iter().map(|id| whole_group(signal, &resource(id))).collect()
-}
-
-fn whole_group(signal: &Signal, resource: &Resource) -> Heard<Target> {
-    Heard::About { resource: resource.clone(), target: Target::whole(&resource.id, signal.time) }
-}
-
-fn evidence(offence: &Offence) -> Evidence {
-    let rule = &offence.rule;
-    let opens = format!("{} to {}", offence.opens.join(", "), rule.source);
-    let why = match offence.why {
-        Why::World => "too wide a public source",
-        Why::Together => "too wide together with the other sources",
-        Why::NotAllowed => "outside of rescind:allowed-cidrs",
-        Why::Stranger => "a group of an account that is not trusted",
-    };
-    Evidence::new([("rule", rule.id.as_str()), ("opens", &opens), ("permits", &rule.ports()), ("why", why)])
-}
-
-fn sentence(group: &str, offences: &[Offence], policy: &Policy) -> String {
-    let opens: BTreeSet<&str> = offences.iter().flat_map(|offence| offence.opens.iter().map(String::as_str)).collect();
-    let sources: BTreeSet<String> = offences.iter().map(|offence| offence.rule.source.to_string()).collect();
-    let opens = opens.into_iter().collect::<Vec<_>>().join(", ");
-    let sources = rescind::text::few(sources.into_iter().collect());
-    match offences.first().map(|offence| offence.why) {
-        Some(Why::Stranger) => format!("{group} lets a stranger's group ({sources}) reach {opens}"),
-        Some(Why::NotAllowed) => {
-            format!("{group} lets {sources}, which is outside of the allowed ranges, reach {opens}")
-        }
-        Some(Why::Together) => {
-            let Widest { v4, v6 } = policy.widest;
-            format!(
-                "{group} lets sources that together are wider than /{v4} (IPv4) or /{v6} (IPv6) reach {opens}: {sources}"
-            )
-        }
-        _ => format!("{group} lets the world ({sources}) reach {opens}"),
-    }
-}
-
-fn harmless(group: &str, policy: &Policy) -> String {
-    let guarded = policy.guarded.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    format!("nothing that was changed in {group} lets a forbidden source reach {guarded}")
 }

@@ -25,19 +25,14 @@
 //! ## References
 //! Amazon EC2 API: `ModifySecurityGroupRules`. AWS Config developer guide: *Components of a configuration item*.
 
-use rescind::signal::{Resource, Signal};
-use rescind::verdict::{Assessment, Evidence, Offender};
-use rescind::{Call, Plan, Step};
-use rescind_lambda::{
-    CallError, EARLIER_STATE_OPERATIONS, Heard, Operation, Remediation, ResourceState, Scope, Subject,
-};
-
 use crate::calls;
 use crate::ec2::action;
 use crate::protected::{Protection, protected};
 use crate::rule::Rule;
 use crate::state::State;
 use crate::told::{self, Changed, Target, Told};
+
+use rescind_lambda::prelude::*;
 
 /// See the module.
 #[derive(Debug, Clone, Copy)]
@@ -71,8 +66,8 @@ impl Remediation for SecurityGroupRuleModified {
     type Settings = Protection;
     type Offender = Modified;
 
-    fn listen(&self, signal: &Signal) -> Vec<Heard<Target>> {
-        signal.called(Self::CALLS).map(|call| told::modified(signal, call)).into_iter().collect()
+    fn hear(&self, signal: &Signal, call: &ApiCall) -> Vec<Heard<Target>> {
+        vec![told::modified(signal, call)]
     }
 
     fn state_of_event(&self, _: &Resource, target: &Target, live: Option<&State>) -> Option<State> {
@@ -87,10 +82,10 @@ impl Remediation for SecurityGroupRuleModified {
     fn assess(&self, subject: &Subject<'_, Self>) -> Assessment<Modified> {
         let Subject { resource, target, state, common, settings, .. } = subject;
         let Changed::Modified(told) = &target.changed else {
-            return Assessment::Harmless { reason: "no rule was modified".to_owned() };
+            return Assessment::harmless("no rule was modified".to_owned());
         };
         if let Some(reason) = settings.spares(state) {
-            return Assessment::Harmless { reason: format!("a rule was modified, and {reason}") };
+            return Assessment::harmless(format!("a rule was modified, and {reason}"));
         }
         let group = state.id().unwrap_or(&resource.id);
         let found: Vec<Found> = told.iter().map(|one| find(one, told, state)).collect();
@@ -100,30 +95,26 @@ impl Remediation for SecurityGroupRuleModified {
         let changed = found.iter().filter_map(Found::changed).filter(|modified| !is_open(modified));
         let offenders: Vec<Modified> = changed.cloned().collect();
         if let Some(one) = offenders.iter().find(|one| one.before.is_none() && !state.is_from_event) {
-            return Assessment::Unclear {
-                reason: format!(
-                    "{group} is protected, and a rule became {}; what it was, is not known: {}",
-                    one.now.permits(),
-                    state.earlier.why_unknown()
-                ),
-            };
+            return Assessment::unclear(format!(
+                "{group} is protected, and a rule became {}; what it was, is not known: {}",
+                one.now.permits(),
+                state.earlier.why_unknown()
+            ));
         }
         if !offenders.is_empty() {
             let what: Vec<String> = offenders.iter().map(Modified::in_words).collect();
-            return Assessment::Risky {
-                reason: format!("in {}, {}", protected(group, state), what.join("; ")),
-                evidence: offenders.iter().map(Modified::evidence).collect(),
+            return Assessment::risky(
+                format!("in {}, {}", protected(group, state), what.join("; ")),
+                offenders.iter().map(Modified::evidence).collect(),
                 offenders,
-            };
+            );
         }
         if found.iter().any(|one| matches!(one, Found::Back)) {
-            return Assessment::AlreadySafe {
-                reason: format!("{group} is protected; its modified rule is as it was before"),
-            };
+            return Assessment::already_safe(format!("{group} is protected; its modified rule is as it was before"));
         }
-        Assessment::Harmless {
-            reason: format!("no rule of {group} is to be put back: none is as it was modified, or none was compliant"),
-        }
+        Assessment::harmless(format!(
+            "no rule of {group} is to be put back: none is as it was modified, or none was compliant"
+        ))
     }
 
     fn plan(&self, subject: &Subject<'_, Self>, offenders: &[Modified]) -> Plan {
@@ -209,75 +200,4 @@ impl Offender for Modified {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::earlier::Earlier;
-    use crate::ec2::SecurityGroup;
-    use rescind::settings::{OwnSettings, Settings, Tags};
-    use serde_json::{Value, json};
-
-    fn rule(id: &str, range: &str, description: &str) -> Rule {
-        let item = json!({"securityGroupRuleId": id, "ipProtocol": "tcp", "fromPort": 5432, "toPort": 5432, "cidrIpv4": range,
-            "description": description});
-        Rule::from_rule_set(&item).unwrap()
-    }
-
-    /// What becomes of a modification of `sgr-1` to 10.9.9.9/32, given how the rule was and how it is.
-    fn judged(was: Option<&Rule>, is: &[Rule]) -> Assessment<Modified> {
-        let to = json!({"IpProtocol": "tcp", "FromPort": 5432, "ToPort": 5432, "CidrIpv4": "10.9.9.9/32", "Description": "to"});
-        let update = json!({"SecurityGroupRuleId": "sgr-1", "SecurityGroupRule": to});
-        let event: Value = json!({"detail-type": "AWS API Call via CloudTrail", "source": "aws.ec2", "id": "1",
-            "time": "2026-11-24T12:00:00Z", "account": "111122223333", "region": "eu-central-1",
-            "detail": {"eventName": "ModifySecurityGroupRules", "eventSource": "ec2.amazonaws.com", "requestParameters":
-                {"ModifySecurityGroupRulesRequest": {"GroupId": "sg-1", "SecurityGroupRule": update}}}});
-        let signal = rescind::signal::decode(event).unwrap().signal;
-        let Some(Heard::About { resource, target }) = SecurityGroupRuleModified.listen(&signal).pop() else {
-            panic!("heard")
-        };
-        let tags = vec![("rescind:protected".to_owned(), String::new())];
-        let earlier =
-            was.map_or(Earlier::Unknown, |rule| Earlier::Rules { rules: vec![rule.clone()], captured: String::new() });
-        let group = SecurityGroup { id: "sg-1".to_owned(), tags, rules: is.to_vec() };
-        let state = State { group: Some(group), earlier, ..State::default() };
-        let common = Settings::parse(&Tags::default(), &[]).unwrap();
-        let settings = Protection::of_tags(&Tags::default()).unwrap();
-        let subject = Subject {
-            resource: &resource,
-            target: &target,
-            state: &state,
-            common: &common,
-            settings: &settings,
-            own_roles: &[],
-        };
-        SecurityGroupRuleModified.assess(&subject)
-    }
-
-    #[test]
-    fn what_stands_as_it_was_modified_is_put_back() {
-        let (was, is) = (rule("sgr-1", "10.0.0.0/16", "was"), rule("sgr-1", "10.9.9.9/32", "to"));
-        let Assessment::Risky { offenders, .. } = judged(Some(&was), std::slice::from_ref(&is)) else {
-            panic!("risky")
-        };
-        assert_eq!(offenders, [Modified { now: is.clone(), before: Some(was) }]);
-        // Only the description.
-        let was = rule("sgr-1", "10.9.9.9/32", "was");
-        let Assessment::Risky { reason, .. } = judged(Some(&was), &[is]) else { panic!("risky") };
-        assert!(reason.contains("the description of tcp/5432 in 10.9.9.9/32 was changed"), "{reason}");
-    }
-
-    #[test]
-    fn what_is_back_gone_or_changed_once_more_is_not() {
-        let was = rule("sgr-1", "10.0.0.0/16", "was");
-        assert!(matches!(judged(Some(&was), std::slice::from_ref(&was)), Assessment::AlreadySafe { .. }));
-        for is in [vec![], vec![rule("sgr-1", "10.8.8.8/32", "to")], vec![rule("sgr-1", "10.9.9.9/32", "other")]] {
-            assert!(matches!(judged(Some(&was), &is), Assessment::Harmless { .. }), "{is:?}");
-        }
-        let unchanged = rule("sgr-1", "10.9.9.9/32", "to");
-        assert!(matches!(judged(Some(&unchanged), std::slice::from_ref(&unchanged)), Assessment::Harmless { .. }));
-    }
-
-    #[test]
-    fn what_it_was_is_not_guessed() {
-        assert!(matches!(judged(None, &[rule("sgr-1", "10.9.9.9/32", "to")]), Assessment::Unclear { .. }));
-    }
-}
+mod tests;

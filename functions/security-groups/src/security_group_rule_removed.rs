@@ -26,13 +26,6 @@
 //! Amazon EC2 API: `AuthorizeSecurityGroupIngress`, `AuthorizeSecurityGroupEgress`, `RevokeSecurityGroupIngress`
 //! (`UnknownIpPermissions`). AWS Config developer guide: *Components of a configuration item*.
 
-use rescind::signal::{Resource, Signal};
-use rescind::verdict::{Assessment, Evidence};
-use rescind::{Call, Plan, Step};
-use rescind_lambda::{
-    CallError, EARLIER_STATE_OPERATIONS, Heard, Operation, Remediation, ResourceState, Scope, Subject,
-};
-
 use crate::calls;
 use crate::earlier::Earlier;
 use crate::ec2::action;
@@ -40,6 +33,8 @@ use crate::protected::{Protection, protected};
 use crate::rule::Rule;
 use crate::state::State;
 use crate::told::{self, Changed, Target, Told};
+
+use rescind_lambda::prelude::*;
 
 /// See the module.
 #[derive(Debug, Clone, Copy)]
@@ -70,8 +65,8 @@ impl Remediation for SecurityGroupRuleRemoved {
     type Settings = Protection;
     type Offender = Rule;
 
-    fn listen(&self, signal: &Signal) -> Vec<Heard<Target>> {
-        signal.called(Self::CALLS).map(|call| told::removed(signal, call)).into_iter().collect()
+    fn hear(&self, signal: &Signal, call: &ApiCall) -> Vec<Heard<Target>> {
+        vec![told::removed(signal, call)]
     }
 
     fn state_of_event(&self, _: &Resource, target: &Target, live: Option<&State>) -> Option<State> {
@@ -88,10 +83,10 @@ impl Remediation for SecurityGroupRuleRemoved {
     fn assess(&self, subject: &Subject<'_, Self>) -> Assessment<Rule> {
         let Subject { resource, target, state, common, settings, .. } = subject;
         let Changed::Removed { rules: told, is_certain } = &target.changed else {
-            return Assessment::Harmless { reason: "no rule was removed".to_owned() };
+            return Assessment::harmless("no rule was removed".to_owned());
         };
         if let Some(reason) = settings.spares(state) {
-            return Assessment::Harmless { reason: format!("a rule was removed, and {reason}") };
+            return Assessment::harmless(format!("a rule was removed, and {reason}"));
         }
         let group = state.id().unwrap_or(&resource.id);
         let (unseen, told): (Vec<&Told>, Vec<&Told>) = told.iter().partition(|told| is_unseen(told, state));
@@ -104,37 +99,34 @@ impl Remediation for SecurityGroupRuleRemoved {
             && !missing.is_empty()
         {
             // Another time it may be read, and then the rules come back with their tags.
-            return Assessment::Unclear {
-                reason: format!("{} has lost {}; {problem}", protected(group, state), list(&missing)),
-            };
+            return Assessment::unclear(format!("{} has lost {}; {problem}", protected(group, state), list(&missing)));
         }
         if !missing.is_empty() {
-            return Assessment::Risky {
-                reason: format!("{} has lost {}", protected(group, state), list(&missing)),
-                evidence: missing.iter().map(evidence).collect(),
-                offenders: missing,
-            };
+            return Assessment::risky(
+                format!("{} has lost {}", protected(group, state), list(&missing)),
+                missing.iter().map(evidence).collect(),
+                missing,
+            );
         }
         if removed.len() < told.len() {
             let why = if *is_certain { "a removed rule can't be read".to_owned() } else { state.earlier.why_unknown() };
-            return Assessment::Unclear {
-                reason: format!("{group} is protected and may have lost rules; which, is not known: {why}"),
-            };
+            return Assessment::unclear(format!(
+                "{group} is protected and may have lost rules; which, is not known: {why}"
+            ));
         }
         if !back.is_empty() {
-            return Assessment::AlreadySafe {
-                reason: format!("{group} is protected and had lost {}; it is there again", list(&back)),
-            };
+            return Assessment::already_safe(format!(
+                "{group} is protected and had lost {}; it is there again",
+                list(&back)
+            ));
         }
-        Assessment::Harmless {
-            reason: if !unseen.is_empty() && open.is_empty() {
-                format!("what {group} has lost, AWS Config had not seen there: it stays removed")
-            } else if open.is_empty() {
-                format!("the call removed no rule of {group}")
-            } else {
-                format!("what {group} has lost would open a guarded port; it stays removed: {}", list(&gone))
-            },
-        }
+        Assessment::harmless(if !unseen.is_empty() && open.is_empty() {
+            format!("what {group} has lost, AWS Config had not seen there: it stays removed")
+        } else if open.is_empty() {
+            format!("the call removed no rule of {group}")
+        } else {
+            format!("what {group} has lost would open a guarded port; it stays removed: {}", list(&gone))
+        })
     }
 
     fn plan(&self, subject: &Subject<'_, Self>, offenders: &[Rule]) -> Plan {
@@ -176,7 +168,7 @@ fn removed_rule(told: &Told, is_certain: bool, state: &State) -> Option<Rule> {
 }
 
 fn list(rules: &[Rule]) -> String {
-    rescind::text::few(rules.iter().map(Rule::permits).collect())
+    few(rules.iter().map(Rule::permits).collect())
 }
 
 fn evidence(rule: &Rule) -> Evidence {
@@ -186,103 +178,4 @@ fn evidence(rule: &Rule) -> Evidence {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use rescind::settings::{OwnSettings, Settings, Tags};
-    use serde_json::{Value, json};
-
-    fn rule(id: &str, port: u16, range: &str) -> Value {
-        json!({"securityGroupRuleId": id, "ipProtocol": "tcp", "fromPort": port, "toPort": port, "cidrIpv4": range})
-    }
-
-    fn read(rule: &Value) -> Rule {
-        Rule::from_rule_set(rule).unwrap()
-    }
-
-    /// What becomes of a removal that the response tells, or else only the request.
-    fn judged(response: &Value, request: &Value, earlier: &[Rule], is: &[Rule]) -> Assessment<Rule> {
-        let event: Value = json!({"detail-type": "AWS API Call via CloudTrail", "source": "aws.ec2", "id": "1",
-            "time": "2026-11-24T12:00:00Z", "account": "111122223333", "region": "eu-central-1",
-            "detail": {"eventName": "RevokeSecurityGroupIngress", "eventSource": "ec2.amazonaws.com",
-                "requestParameters": request, "responseElements": response}});
-        let signal = rescind::signal::decode(event).unwrap().signal;
-        let Some(Heard::About { resource, target }) = SecurityGroupRuleRemoved.listen(&signal).pop() else {
-            panic!("heard")
-        };
-        let tags = vec![("rescind:protected".to_owned(), String::new())];
-        let group = crate::ec2::SecurityGroup { id: "sg-1".to_owned(), tags, rules: is.to_vec() };
-        let earlier = Earlier::Rules { rules: earlier.to_vec(), captured: String::new() };
-        let state = State { group: Some(group), earlier, ..State::default() };
-        let common = Settings::parse(&Tags::default(), &[]).unwrap();
-        let settings = Protection::of_tags(&Tags::default()).unwrap();
-        let subject = Subject {
-            resource: &resource,
-            target: &target,
-            state: &state,
-            common: &common,
-            settings: &settings,
-            own_roles: &[],
-        };
-        SecurityGroupRuleRemoved.assess(&subject)
-    }
-
-    #[test]
-    fn what_the_response_tells_is_put_back_unless_it_is_there_or_was_open() {
-        let (fine, open) = (rule("sgr-1", 5432, "10.0.0.0/8"), rule("sgr-2", 22, "0.0.0.0/0"));
-        let seen = [read(&fine), read(&open)];
-        let (request, response) =
-            (json!({"groupId": "sg-1"}), json!({"revokedSecurityGroupRuleSet": {"items": [fine, open]}}));
-        let Assessment::Risky { offenders, .. } = judged(&response, &request, &seen, &[]) else { panic!("risky") };
-        assert_eq!(offenders, [read(&fine)]);
-        let again = read(&rule("sgr-9", 5432, "10.0.0.0/8"));
-        assert!(matches!(judged(&response, &request, &seen, &[again]), Assessment::AlreadySafe { .. }));
-        let response = json!({"revokedSecurityGroupRuleSet": {"items": open}});
-        assert!(matches!(judged(&response, &request, &seen, &[]), Assessment::Harmless { .. }));
-    }
-
-    #[test]
-    fn what_aws_config_had_not_seen_is_not_put_back_on_an_events_word() {
-        let told = rule("sgr-1", 8080, "0.0.0.0/0");
-        let (request, response) = (json!({"groupId": "sg-1"}), json!({"revokedSecurityGroupRuleSet": {"items": told}}));
-        for seen in
-            [vec![], vec![read(&rule("sgr-1", 5432, "10.0.0.0/8"))], vec![read(&rule("sgr-2", 8080, "10.0.0.0/8"))]]
-        {
-            assert!(matches!(judged(&response, &request, &seen, &[]), Assessment::Harmless { .. }), "{seen:?}");
-        }
-        assert!(matches!(judged(&response, &request, &[read(&told)], &[]), Assessment::Risky { .. }));
-    }
-
-    #[test]
-    fn sources_that_were_too_wide_together_stay_apart() {
-        let halves: Vec<Value> =
-            (0..4_u8).map(|n| rule(&format!("sgr-{n}"), 22, &format!("{}.0.0.0/9", 40 + n))).collect();
-        let (gone, stay) = halves.split_first().unwrap();
-        let stay: Vec<Rule> = stay.iter().map(read).collect();
-        let response = json!({"revokedSecurityGroupRuleSet": {"items": gone}});
-        assert!(matches!(
-            judged(&response, &json!({"groupId": "sg-1"}), &[read(gone)], &stay),
-            Assessment::Harmless { .. }
-        ));
-    }
-
-    #[test]
-    fn a_request_is_believed_as_far_as_the_earlier_state_confirms_it() {
-        let was = read(&rule("sgr-1", 5432, "10.0.0.0/8"));
-        let ranges = json!({"items": [{"cidrIp": "10.0.0.0/8"}]});
-        let permission =
-            json!({"items": [{"ipProtocol": "tcp", "fromPort": 5432, "toPort": 5432, "ipRanges": ranges}]});
-        for request in [
-            json!({"groupId": "sg-1", "ipPermissions": permission}),
-            json!({"groupId": "sg-1", "ipProtocol": "tcp", "fromPort": 5432, "toPort": 5432, "cidrIp": "10.0.0.0/8"}),
-            json!({"groupId": "sg-1", "securityGroupRuleIds": {"items": ["sgr-1"]}}),
-            json!({"groupId": "sg-1", "securityGroupRuleIds": {"items": [{"securityGroupRuleId": "sgr-1"}]}}),
-        ] {
-            let Assessment::Risky { offenders, .. } = judged(&Value::Null, &request, std::slice::from_ref(&was), &[])
-            else {
-                panic!("risky: {request}")
-            };
-            assert_eq!(offenders, std::slice::from_ref(&was));
-            assert!(!matches!(judged(&Value::Null, &request, &[], &[]), Assessment::Risky { .. }), "{request}");
-        }
-    }
-}
+mod tests;

@@ -1,7 +1,10 @@
 //! Which group, and which of its rules, a signal is about.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
-use rescind::signal::{ApiCall, Resource, Signal, field, items, text};
+use rescind::findings;
+use rescind::signal::{ApiCall, Finding, Involved, Resource, Signal, field, items, text};
 use rescind_lambda::Heard;
 use serde_json::Value;
 
@@ -154,11 +157,8 @@ fn group(request: &Value, rules: &[&Value]) -> Option<GroupRef> {
 
 fn heard(signal: &Signal, group: Option<GroupRef>, changed: Changed) -> Heard<Target> {
     let Some(group) = group else {
-        return Heard::Unreadable {
-            resource: resource(signal, "unknown"),
-            reason: "the record does not tell which security group was changed; CloudTrail leaves out requests and responses above 100 KB"
-                .to_owned(),
-        };
+        return Heard::unreadable(resource(signal, "unknown"), "the record does not tell which security group was changed; CloudTrail leaves out requests and responses above 100 KB"
+                .to_owned());
     };
     let (GroupRef::Id(id) | GroupRef::Name(id)) = &group;
     let resource = resource(signal, id);
@@ -167,19 +167,36 @@ fn heard(signal: &Signal, group: Option<GroupRef>, changed: Changed) -> Heard<Ta
     // A call that removed nothing says so.
     let may_be_empty = matches!(target.changed, Changed::Removed { is_certain: true, .. });
     if (told.is_empty() && !may_be_empty) || !told.iter().all(Told::is_readable) {
-        return Heard::Unreadable {
-            resource,
-            reason: "the record does not tell which rules were changed, or one of them has a protocol or source that can't be read".to_owned(),
-        };
+        return Heard::unreadable(resource, "the record does not tell which rules were changed, or one of them has a protocol or source that can't be read".to_owned());
     }
-    Heard::About { resource, target }
+    Heard::about(resource, target)
 }
 
 fn resource(signal: &Signal, group: &str) -> Resource {
-    Resource {
-        kind: "AWS::EC2::SecurityGroup".to_owned(),
-        id: group.to_owned(),
-        account: signal.account.clone(),
-        region: signal.region.clone(),
+    signal.resource("AWS::EC2::SecurityGroup", group)
+}
+
+/// The whole group, whichever of its rules are new.
+pub fn whole(signal: &Signal, group: &Resource) -> Heard<Target> {
+    Heard::about(group.clone(), Target::whole(&group.id, signal.time))
+}
+
+/// All groups by which somebody can have come to the instances of a finding, for the remediation of this name: whoever calls on an instance comes in by one of the
+/// groups of its network interfaces.
+pub fn found(remediation: &str, signal: &Signal, finding: &Finding) -> Vec<Heard<Target>> {
+    let candidates = findings::candidates_for(remediation, finding);
+    if !candidates.iter().any(|(_, is_meant)| *is_meant) {
+        let harmless = |(involved, _): &(&Involved, bool)| {
+            let resource = involved.resource.clone();
+            let nobody = || format!("nothing tells that somebody calls on {} by an open port", resource.id);
+            let reason = findings::found_by_owner(finding).unwrap_or_else(nobody);
+            Heard::harmless(resource, reason)
+        };
+        return candidates.iter().map(harmless).collect();
     }
+    let details = field(&finding.detail, "resource").and_then(|resource| field(resource, "instanceDetails"));
+    let interfaces = items(details.and_then(|details| field(details, "networkInterfaces")));
+    let groups = interfaces.into_iter().flat_map(|interface| items(field(interface, "securityGroups")));
+    let ids: BTreeSet<&str> = groups.filter_map(|group| text(group, "groupId")).collect();
+    ids.into_iter().map(|id| whole(signal, &resource(signal, id))).collect()
 }

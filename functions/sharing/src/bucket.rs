@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use aws_sdk_s3::Client;
@@ -17,7 +16,7 @@ use rescind::policy::Policy;
 use rescind::signal::{Resource, text};
 use rescind::text::digest;
 use rescind::{Call, Snapshot};
-use rescind_lambda::{CallError, Operation, Recorded, ResourceState, Scope, not_ours, parameter, unless_gone};
+use rescind_lambda::{CallError, Recorded, ResourceState, Scope, client, not_ours, parameter, unless_gone};
 use serde_json::{Value, json};
 
 pub(crate) const KIND: &str = "AWS::S3::Bucket";
@@ -172,9 +171,7 @@ where
     E: ProvideErrorMetadata + Error + 'static,
     F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
 {
-    let client = scope.client(|config, counter| {
-        Client::from_conf(aws_sdk_s3::config::Builder::from(config).interceptor(counter).build())
-    });
+    let client = client!(scope, aws_sdk_s3);
     let answer = ask(Arc::clone(&client)).await;
     let here = client.config().region().map(ToString::to_string);
     let elsewhere = answer.as_ref().err().and_then(SdkError::raw_response).and_then(|response| {
@@ -197,18 +194,5 @@ pub struct RecordedBuckets;
 impl Recorded for RecordedBuckets {
     fn resource_type(&self) -> &'static str {
         KIND
-    }
-
-    fn operations(&self) -> &'static [Operation] {
-        &[]
-    }
-
-    fn complete<'a>(
-        &'a self,
-        _: &'a Scope,
-        _: &'a Resource,
-        _: &'a mut Snapshot,
-    ) -> Pin<Box<dyn Future<Output = Result<(), CallError>> + Send + 'a>> {
-        Box::pin(std::future::ready(Ok(())))
     }
 }

@@ -3,20 +3,16 @@
 use std::sync::Arc;
 
 use aws_sdk_ec2::types::Filter;
-use rescind_lambda::{CallError, Scope};
+use rescind_lambda::{CallError, Scope, client};
 
 /// The client of EC2.
 pub(crate) fn ec2(scope: &Scope) -> Arc<aws_sdk_ec2::Client> {
-    scope.client(|config, counter| {
-        aws_sdk_ec2::Client::from_conf(aws_sdk_ec2::config::Builder::from(config).interceptor(counter).build())
-    })
+    client!(scope, aws_sdk_ec2)
 }
 
 /// The client of Lambda.
 pub(crate) fn lambda(scope: &Scope) -> Arc<aws_sdk_lambda::Client> {
-    scope.client(|config, counter| {
-        aws_sdk_lambda::Client::from_conf(aws_sdk_lambda::config::Builder::from(config).interceptor(counter).build())
-    })
+    client!(scope, aws_sdk_lambda)
 }
 
 /// What [`tags`] calls.

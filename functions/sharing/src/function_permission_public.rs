@@ -24,15 +24,11 @@
 //! AWS Lambda API: `AddPermission`, `RemovePermission`, `GetPolicy`, `ListTags`. AWS Lambda developer guide: *Viewing resource-based IAM
 //! policies in Lambda*.
 
-use rescind::policy::{Exposure, Policy, Stranger, resource_policy};
-use rescind::signal::{Resource, Signal, text};
-use rescind::text::clean;
-use rescind::verdict::{Assessment, Evidence};
-use rescind::{Call, Plan, Step};
-use rescind_lambda::{CallError, Heard, Operation, Remediation, Scope, Standing, Subject, not_ours};
-use serde_json::{Value, json};
+use rescind::policy::{Exposure, Policy, Statement, Stranger, resource_policy};
 
 use crate::permission::{self, ADD, Function, GET, REMOVE, TAGS};
+
+use rescind_lambda::prelude::*;
 
 #[cfg(test)]
 mod tests;
@@ -64,37 +60,33 @@ impl Remediation for FunctionPermissionPublic {
     type Settings = ();
     type Offender = String;
 
-    fn listen(&self, signal: &Signal) -> Vec<Heard<Added>> {
-        let Some(call) = signal.called(Self::CALLS) else { return Vec::new() };
+    fn hear(&self, signal: &Signal, call: &ApiCall) -> Vec<Heard<Added>> {
         let told = text(call.response(), "statement").and_then(|text| serde_json::from_str::<Value>(text).ok());
         let sid = told.as_ref().and_then(|told| text(told, "sid")).or(text(call.request(), "statementId"));
         let function = Function::of_call(signal, call.request(), told.as_ref());
         let (Some(sid), Some(function)) = (sid, function) else {
-            let reason = "the record does not tell which statement was added to which function".to_owned();
-            return vec![Heard::Unreadable { resource: signal.resource(FUNCTION, "unknown"), reason }];
+            let resource = signal.resource(FUNCTION, "unknown");
+            let reason = "the record does not tell which statement was added to which function";
+            return vec![Heard::unreadable(resource, reason)];
         };
         let mut resource = signal.resource(FUNCTION, &function.name);
         resource.account.clone_from(&function.account);
         resource.region.clone_from(&function.region);
-        vec![Heard::About { resource, target: Added { sid: sid.to_owned(), function, told } }]
+        vec![Heard::about(resource, Added { sid: sid.to_owned(), function, told })]
     }
 
     fn state_of_event(&self, _: &Resource, target: &Added, live: Option<&Self::State>) -> Option<Self::State> {
-        let tags = live.map(|live| live.tags.clone()).unwrap_or_default();
-        Some(standing(target, target.told.clone()?).tagged(tags))
+        let told = target.told.clone()?;
+        Some(standing(target, Some(told)).tagged_as(live))
     }
 
     async fn read(&self, scope: &Scope, _: &Resource, target: &Added) -> Result<Self::State, CallError> {
         let policy = Box::pin(permission::policy(scope, &target.function));
         let (policy, tags) = tokio::join!(policy, Box::pin(permission::tags(scope, &target.function)));
-        let is_it = |statement: &Value| text(statement, "sid") == Some(&target.sid);
-        let statements =
-            policy?.map(|policy| policy.statements().iter().map(|one| one.raw().clone()).collect::<Vec<_>>());
-        let standing = match statements.into_iter().flatten().find(is_it) {
-            Some(statement) => standing(target, statement),
-            None => Standing::new(permission::effect),
-        };
-        Ok(standing.tagged(tags?))
+        let policy = policy?;
+        let mut statements = policy.iter().flat_map(Policy::statements).map(Statement::raw);
+        let statement = statements.find(|statement| text(statement, "sid") == Some(&target.sid));
+        Ok(standing(target, statement.cloned()).tagged(tags?))
     }
 
     fn assess(&self, subject: &Subject<'_, Self>) -> Assessment<String> {
@@ -105,34 +97,34 @@ impl Remediation for FunctionPermissionPublic {
             clean(&target.function.to_string(), 200)
         );
         let Some(statement) = &state.more else {
-            return Assessment::AlreadySafe { reason: format!("{name} is gone") };
+            return Assessment::already_safe(format!("{name} is gone"));
         };
         let policy = match Policy::from_value(json!({"Statement": [statement]})) {
             Ok(policy) => policy,
-            Err(problem) => return Assessment::Unclear { reason: format!("{name} can't be read: {problem}") },
+            Err(problem) => return Assessment::unclear(format!("{name} can't be read: {problem}")),
         };
         let Some(reading) = resource_policy(&policy, &subject.friends()).into_iter().next() else {
-            return Assessment::Harmless { reason: format!("{name} allows nothing") };
+            return Assessment::harmless(format!("{name} allows nothing"));
         };
         let reason = format!("{name}: {}", reading.reason);
         if !reading.exposure.is_risky() {
-            return Assessment::Harmless { reason };
+            return Assessment::harmless(reason);
         }
         let evidence = vec![Evidence::new([("statement", target.sid.clone()), ("opens", reading.reason.clone())])];
         if let Some(unclear) = &reading.unclear {
-            return Assessment::Report { reason: format!("{reason}; left to a person: {unclear}"), evidence };
+            return Assessment::report(format!("{reason}; left to a person: {unclear}"), evidence);
         }
         // For anybody, a service may be meant to act: that is how many triggers are made.
         let is_for_anybody = |stranger: &Stranger| matches!(stranger, Stranger::Service(_));
         if reading.exposure == Exposure::Deputy && reading.strangers.iter().all(is_for_anybody) {
             let reason = format!("{reason}; left to a person: a trigger may hang on it");
-            return Assessment::Report { reason, evidence };
+            return Assessment::report(reason, evidence);
         }
         if permission::parameters(&target.function, statement).is_none() {
             let reason = format!("{reason}; left to a person: `AddPermission` could not make the statement again");
-            return Assessment::Report { reason, evidence };
+            return Assessment::report(reason, evidence);
         }
-        Assessment::Risky { reason, evidence, offenders: vec![permission::piece(&target.sid)] }
+        Assessment::risky(reason, evidence, vec![permission::piece(&target.sid)])
     }
 
     fn plan(&self, subject: &Subject<'_, Self>, _: &[String]) -> Plan {
@@ -153,7 +145,8 @@ impl Remediation for FunctionPermissionPublic {
     }
 }
 
-fn standing(target: &Added, statement: Value) -> Standing<Option<Value>> {
-    let value = permission::parameters(&target.function, &statement).unwrap_or_else(|| statement.clone());
-    Standing::<()>::new(permission::effect).fact(permission::piece(&target.sid), value).with(Some(statement))
+fn standing(target: &Added, statement: Option<Value>) -> Standing<Option<Value>> {
+    let written = |told: &Value| permission::parameters(&target.function, told).unwrap_or_else(|| told.clone());
+    let piece = permission::piece(&target.sid);
+    Standing::new(permission::effect).optional_fact(piece, statement.as_ref().map(written)).with(statement)
 }

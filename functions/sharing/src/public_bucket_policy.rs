@@ -27,14 +27,10 @@
 
 use chrono::{DateTime, Utc};
 use rescind::policy::{Exposure, Policy, Reading, resource_policy};
-use rescind::signal::{Resource, Signal, field, text};
-use rescind::text::few;
-use rescind::verdict::{Assessment, Evidence};
-use rescind::{Call, Plan, Step};
-use rescind_lambda::{CallError, EARLIER_STATE_OPERATIONS, Heard, Operation, Remediation, Scope, Subject};
-use serde_json::Value;
 
 use crate::bucket::{self, DELETE, Earlier, GET, PUT, State, TAGS};
+
+use rescind_lambda::prelude::*;
 
 #[cfg(test)]
 mod tests;
@@ -69,14 +65,13 @@ impl Remediation for PublicBucketPolicy {
     /// A statement, by the name of its piece.
     type Offender = String;
 
-    fn listen(&self, signal: &Signal) -> Vec<Heard<Put>> {
-        let Some(call) = signal.called(Self::CALLS) else { return Vec::new() };
+    fn hear(&self, signal: &Signal, call: &ApiCall) -> Vec<Heard<Put>> {
         let Some(name) = text(call.request(), "bucketName") else {
-            let reason = "the record does not tell whose policy was put".to_owned();
-            return vec![Heard::Unreadable { resource: signal.resource(bucket::KIND, "unknown"), reason }];
+            let resource = signal.resource(bucket::KIND, "unknown");
+            return vec![Heard::unreadable(resource, "the record does not tell whose policy was put")];
         };
         let policy = field(call.request(), "bucketPolicy").cloned().map(rescind::snapshot::unwrapped);
-        vec![Heard::About { resource: signal.resource(bucket::KIND, name), target: Put { policy, time: signal.time } }]
+        vec![Heard::about(signal.resource(bucket::KIND, name), Put { policy, time: signal.time })]
     }
 
     fn state_of_event(&self, _: &Resource, target: &Put, live: Option<&State>) -> Option<State> {
@@ -98,7 +93,7 @@ impl Remediation for PublicBucketPolicy {
         let bucket = &resource.id;
         let judged = match Judged::of(subject) {
             Ok(judged) => judged,
-            Err(problem) => return Assessment::Unclear { reason: format!("the policy of bucket {bucket}: {problem}") },
+            Err(problem) => return Assessment::unclear(format!("the policy of bucket {bucket}: {problem}")),
         };
         // What the call put, where the record tells it; else what is there now.
         let put = match target.policy.as_ref().map(|policy| Policy::from_value(policy.clone())) {
@@ -125,24 +120,20 @@ impl Remediation for PublicBucketPolicy {
         let reason = format!("the policy of bucket {bucket}: {}", words(if sure.is_empty() { &left } else { &sure }));
         let was_sure = put.iter().flatten().any(is_to_go);
         match (sure.is_empty(), left.is_empty()) {
-            (false, _) => Assessment::Risky {
-                reason,
-                evidence: evidence(&sure),
-                offenders: sure.into_iter().map(|(piece, _)| piece.clone()).collect(),
-            },
-            (true, false) if was_sure => Assessment::AlreadySafe {
-                reason: format!("{reason}; that is left to a person, and what surely was open is closed already"),
-            },
-            (true, false) => {
-                Assessment::Report { reason: format!("{reason}; left to a person"), evidence: evidence(&left) }
+            (false, _) => {
+                Assessment::risky(reason, evidence(&sure), sure.into_iter().map(|(piece, _)| piece.clone()).collect())
             }
-            (true, true) if was_sure && judged.risky.is_empty() => Assessment::AlreadySafe {
-                reason: format!("the policy of bucket {bucket} lets no stranger in any more"),
-            },
-            (true, true) if was_sure => Assessment::AlreadySafe {
-                reason: format!("what the policy of bucket {bucket} lets strangers do now, is not of this call"),
-            },
-            (true, true) => Assessment::Harmless { reason: format!("the call lets no stranger into bucket {bucket}") },
+            (true, false) if was_sure => Assessment::already_safe(format!(
+                "{reason}; that is left to a person, and what surely was open is closed already"
+            )),
+            (true, false) => Assessment::report(format!("{reason}; left to a person"), evidence(&left)),
+            (true, true) if was_sure && judged.risky.is_empty() => {
+                Assessment::already_safe(format!("the policy of bucket {bucket} lets no stranger in any more"))
+            }
+            (true, true) if was_sure => Assessment::already_safe(format!(
+                "what the policy of bucket {bucket} lets strangers do now, is not of this call"
+            )),
+            (true, true) => Assessment::harmless(format!("the call lets no stranger into bucket {bucket}")),
         }
     }
 

@@ -24,19 +24,14 @@
 //! Amazon EC2 API: `ModifySnapshotAttribute`, `DescribeSnapshotAttribute`. Amazon EBS user guide: *Share an Amazon EBS snapshot with other
 //! AWS accounts*.
 
+use std::collections::BTreeSet;
+
 use aws_sdk_ec2::types::{OperationType, PermissionGroup, SnapshotAttributeName};
 use rescind::arn::is_account;
-use rescind::policy::Friends;
-use rescind::signal::{Resource, Signal, field, items, text};
-use rescind::text::{clean, few};
-use rescind::verdict::{Assessment, Evidence};
-use rescind::{Call, Plan, Step};
-use rescind_lambda::{
-    CallError, Heard, Operation, Remediation, Scope, Standing, Subject, not_ours, parameter, unless_gone,
-};
-use serde_json::{Value, json};
 
 use crate::clients::{self, DESCRIBE_TAGS};
+
+use rescind_lambda::prelude::*;
 
 #[cfg(test)]
 mod tests;
@@ -62,24 +57,21 @@ impl Remediation for SnapshotShared {
     type Settings = ();
     type Offender = String;
 
-    fn listen(&self, signal: &Signal) -> Vec<Heard<Vec<String>>> {
-        let Some(call) = signal.called(Self::CALLS) else { return Vec::new() };
-        let request = call.request();
-        let Some(id) = text(request, "snapshotId") else {
-            let reason = "the record does not tell whose permissions were changed".to_owned();
-            return vec![Heard::Unreadable { resource: signal.resource(SNAPSHOT, "unknown"), reason }];
+    fn hear(&self, signal: &Signal, call: &ApiCall) -> Vec<Heard<Vec<String>>> {
+        let Some(id) = text(call.request(), "snapshotId") else {
+            let resource = signal.resource(SNAPSHOT, "unknown");
+            return vec![Heard::unreadable(resource, "the record does not tell whose permissions were changed")];
         };
-        let resource = signal.resource(SNAPSHOT, id);
-        let target = added(request);
+        let (resource, target) = (signal.resource(SNAPSHOT, id), added(call.request()));
         if target.is_empty() {
             let reason = format!("the call lets nobody else make volumes of {}", clean(id, 40));
-            return vec![Heard::Harmless { resource, reason }];
+            return vec![Heard::harmless(resource, reason)];
         }
-        vec![Heard::About { resource, target }]
+        vec![Heard::about(resource, target)]
     }
 
     fn state_of_event(&self, _: &Resource, target: &Vec<String>, live: Option<&Standing>) -> Option<Standing> {
-        let standing = Standing::new(effect).tagged(live.map(|live| live.tags.clone()).unwrap_or_default());
+        let standing = Standing::new(effect).tagged_as(live);
         Some(target.iter().fold(standing, |standing, who| standing.fact(who, true)))
     }
 
@@ -99,20 +91,20 @@ impl Remediation for SnapshotShared {
     fn assess(&self, subject: &Subject<'_, Self>) -> Assessment<String> {
         let Subject { resource, target, state, .. } = subject;
         let friends = subject.friends();
-        let strangers: Vec<String> = target.iter().filter(|who| is_stranger(who, &friends)).cloned().collect();
+        let strangers: Vec<String> = target.iter().filter(|who| !friends.has_account(who)).cloned().collect();
         let names = |who: &[String]| few(who.iter().map(|who| named(who)).collect());
         if strangers.is_empty() {
             let reason = format!("{} was shared with {}, ours or trusted", resource.id, names(target));
-            return Assessment::Harmless { reason };
+            return Assessment::harmless(reason);
         }
         let reason = format!("{} may make volumes of {}, neither ours nor trusted", names(&strangers), resource.id);
         let offenders: Vec<String> = strangers.into_iter().filter(|who| state.get(who).is_some()).collect();
         if offenders.is_empty() {
-            return Assessment::AlreadySafe { reason: format!("{reason}; that is over already") };
+            return Assessment::already_safe(format!("{reason}; that is over already"));
         }
         let evidence =
             offenders.iter().map(|who| Evidence::new([("snapshot", resource.id.clone()), ("shared with", named(who))]));
-        Assessment::Risky { reason, evidence: evidence.collect(), offenders }
+        Assessment::risky(reason, evidence.collect(), offenders)
     }
 
     fn plan(&self, subject: &Subject<'_, Self>, offenders: &[String]) -> Plan {
@@ -144,7 +136,6 @@ impl Remediation for SnapshotShared {
     }
 }
 
-/// What a call of a plan makes of the pieces.
 fn effect(call: &Call) -> Vec<(String, Option<String>)> {
     let value = (text(&call.parameters, "operationType") == Some("add")).then(|| "true".to_owned());
     let who = ["userIds", "groupNames"].into_iter().flat_map(|name| texts(field(&call.parameters, name)));
@@ -154,41 +145,12 @@ fn effect(call: &Call) -> Vec<(String, Option<String>)> {
 /// Whom a request adds: as elements of `createVolumePermission`, or by the flat parameters that the API has for the same.
 fn added(request: &Value) -> Vec<String> {
     let add = field(request, "createVolumePermission").and_then(|changes| field(changes, "add"));
-    let mut who: Vec<String> = items(add)
-        .into_iter()
-        .flat_map(|one| ["userId", "group"].into_iter().filter_map(|name| scalar(field(one, name)?)))
-        .collect();
     let is_flat_add = text(request, "operationType").is_some_and(|operation| operation.eq_ignore_ascii_case("add"));
-    for name in ["userIds", "userIdSet", "groupNames", "groupSet"].into_iter().filter(|_| is_flat_add) {
-        who.extend(texts(field(request, name)));
-    }
-    who.sort();
-    who.dedup();
-    who
-}
-
-/// The texts of a list: bare, as elements that hold one, or a lone one.
-fn texts(list: Option<&Value>) -> Vec<String> {
-    let lone = list.and_then(scalar);
-    let elements = items(list).into_iter().filter_map(|element| {
-        scalar(element).or_else(|| {
-            ["userId", "groupName", "group", "content"].iter().find_map(|name| scalar(field(element, name)?))
-        })
-    });
-    elements.chain(lone).collect()
-}
-
-/// A text; of an account perhaps as a number, which has lost the zeros in front.
-fn scalar(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text.clone()).filter(|text| !text.is_empty()),
-        Value::Number(number) => Some(format!("{:0>12}", number.to_string())),
-        _ => None,
-    }
-}
-
-fn is_stranger(who: &str, friends: &Friends) -> bool {
-    !friends.has_account(who)
+    let flat = ["userIds", "userIdSet", "groupNames", "groupSet"].into_iter().filter(|_| is_flat_add);
+    let who = texts(add).into_iter().chain(flat.flat_map(|name| texts(field(request, name))));
+    // An account that was written as a number has lost the zeros in front.
+    let whole = |who: String| if who.bytes().all(|byte| byte.is_ascii_digit()) { format!("{who:0>12}") } else { who };
+    who.map(whole).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 fn named(who: &str) -> String {

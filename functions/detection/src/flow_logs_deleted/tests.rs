@@ -1,16 +1,12 @@
+use rescind_lambda::testing::called;
+
 use super::*;
 use rescind::settings::{Settings, Tags};
 use rescind_lambda::ResourceState;
 use serde_json::json;
 
 fn signal(request: &Value, response: &Value) -> Signal {
-    let event = json!({
-        "detail-type": "AWS API Call via CloudTrail", "source": "aws.ec2", "account": "111122223333",
-        "time": "2026-11-24T09:30:00Z", "region": "eu-central-1",
-        "detail": {"eventName": "DeleteFlowLogs", "eventSource": "ec2.amazonaws.com", "eventID": "e1",
-            "requestParameters": request, "responseElements": response},
-    });
-    rescind::signal::decode(event).unwrap().signal
+    called("ec2:DeleteFlowLogs", request, response).unwrap()
 }
 
 fn heard(request: &Value, response: &Value) -> Vec<Heard<Deleted>> {
@@ -36,7 +32,7 @@ fn judged(known: Known, live: Option<&Definition>) -> (Assessment<String>, Plan,
     let Heard::About { resource, target } = heard(&json!({"flowLogId": ["fl-1"]}), &json!(null)).remove(0) else {
         panic!("it is about a flow log")
     };
-    let standing = Standing::<()>::new(effect);
+    let standing = Standing::new(effect);
     let state = match live.map(piece) {
         Some((name, value)) => standing.fact(name, value),
         None => standing,

@@ -1,19 +1,20 @@
 use rescind::settings::{Settings, Tags};
 use rescind_lambda::ResourceState;
+use rescind_lambda::testing::called;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::attachment::had;
+use crate::power::Power;
+use crate::principal::Principal;
+use rescind::Snapshot;
 
 const ACCOUNT: &str = "111122223333";
 const ADMINISTRATOR: &str = "arn:aws:iam::aws:policy/AdministratorAccess";
 const OWN: &str = "arn:aws:iam::111122223333:role/rescind-IdentityRole-EXAMPLE";
 
 fn signal(name: &str, request: &Value) -> Signal {
-    let detail = json!({"eventName": name, "eventSource": "iam.amazonaws.com", "eventID": "e", "requestParameters": request,
-        "responseElements": null, "userIdentity": {"type": "Root"}});
-    let event = json!({"id": "1", "source": "aws.iam", "detail-type": "AWS API Call via CloudTrail", "account": ACCOUNT,
-        "time": "2026-11-24T09:00:00Z", "region": "us-east-1", "detail": detail});
-    rescind::signal::decode(event).unwrap().signal
+    called(&format!("iam:{name}"), request, &Value::Null).unwrap()
 }
 
 fn heard(signal: &Signal) -> (Resource, Target) {
@@ -28,18 +29,18 @@ fn attached(policy: &str) -> (Resource, Target) {
 }
 
 /// A role with a policy of this document, or one that its name tells.
-fn more(policy: &str, document: &Value) -> More {
+fn more(policy: &str, document: &Value) -> Attachment {
     let arn = format!("arn:aws:iam::{ACCOUNT}:role/web");
     let principal = Principal { arn, id: "AROA1".to_owned(), ..Principal::default() };
     let power = Power::of_name(policy).unwrap_or_else(|| Power::of_document(&document.to_string(), ACCOUNT));
-    More { principal: Some(principal), power: Some(power), ..More::default() }
+    Attachment { principal: Some(principal), power: Some(power), ..Attachment::default() }
 }
 
-fn standing(policy: &str, more: More) -> Standing<More> {
-    Standing::<()>::new(effect).fact(policy, ATTACHED).with(more)
+fn standing(policy: &str, more: Attachment) -> Standing<Attachment> {
+    Standing::new(effect).fact(policy, ATTACHED).with(more)
 }
 
-fn judged((resource, target): &(Resource, Target), state: &Standing<More>) -> (Assessment<String>, Plan) {
+fn judged((resource, target): &(Resource, Target), state: &Standing<Attachment>) -> (Assessment<String>, Plan) {
     let common = Settings::parse(&Tags::default(), &[]).unwrap();
     let own_roles = [OWN.to_owned()];
     let subject = Subject { resource, target, state, common: &common, settings: &(), own_roles: &own_roles };
@@ -92,7 +93,7 @@ fn a_document_says_what_a_name_does_not() {
 
 #[test]
 fn a_detour_a_limit_and_what_was_there_before_are_left_to_a_person() {
-    let reported = |policy: &str, more: More| {
+    let reported = |policy: &str, more: Attachment| {
         let (assessment, _) = judged(&attached(policy), &standing(policy, more));
         assert!(matches!(assessment, Assessment::Report { .. }), "{assessment:?}");
     };
@@ -101,24 +102,26 @@ fn a_detour_a_limit_and_what_was_there_before_are_left_to_a_person() {
     reported("arn:aws:iam::aws:policy/PowerUserAccess", more("arn:aws:iam::aws:policy/PowerUserAccess", &json!({})));
     let administrator = || more(ADMINISTRATOR, &json!({}));
     let limited = Power::of_document(&allow("s3:*").to_string(), ACCOUNT);
-    reported(ADMINISTRATOR, More { boundary: Some(limited), ..administrator() });
+    reported(ADMINISTRATOR, Attachment { boundary: Some(limited), ..administrator() });
     let before = Some(("2026-11-24T08:00:00Z".to_owned(), true));
-    reported(ADMINISTRATOR, More { before, ..administrator() });
+    reported(ADMINISTRATOR, Attachment { before, ..administrator() });
     for arn in [OWN, "arn:aws:iam::111122223333:role/aws-reserved/sso.amazonaws.com/AWSReservedSSO_Admin_0"] {
         let principal = Some(Principal { arn: arn.to_owned(), ..Principal::default() });
-        reported(ADMINISTRATOR, More { principal, ..administrator() });
+        reported(ADMINISTRATOR, Attachment { principal, ..administrator() });
     }
 }
 
 #[test]
 fn a_boundary_that_limits_nothing_saves_nobody() {
     let wide = Power::of_document(&allow("*").to_string(), ACCOUNT);
-    let limited = More { boundary: Some(wide), ..more(ADMINISTRATOR, &json!({})) };
+    let limited = Attachment { boundary: Some(wide), ..more(ADMINISTRATOR, &json!({})) };
     assert!(matches!(judged(&attached(ADMINISTRATOR), &standing(ADMINISTRATOR, limited)).0, Assessment::Risky { .. }));
     // Nor does that AWS Config saw the role without the policy.
     let before = Some(("2026-11-24T08:00:00Z".to_owned(), false));
-    let (assessment, plan) =
-        judged(&attached(ADMINISTRATOR), &standing(ADMINISTRATOR, More { before, ..more(ADMINISTRATOR, &json!({})) }));
+    let (assessment, plan) = judged(
+        &attached(ADMINISTRATOR),
+        &standing(ADMINISTRATOR, Attachment { before, ..more(ADMINISTRATOR, &json!({})) }),
+    );
     assert!(matches!(assessment, Assessment::Risky { .. }));
     assert_eq!(plan.note, None);
 }
@@ -153,9 +156,9 @@ fn what_a_record_does_not_tell_is_told() {
 #[test]
 fn what_is_gone_or_was_detached_needs_nothing() {
     let about = attached(ADMINISTRATOR);
-    let gone = Standing::<()>::new(effect).with(More { power: Power::of_name(ADMINISTRATOR), ..More::default() });
+    let gone = Standing::new(effect).with(Attachment { power: Power::of_name(ADMINISTRATOR), ..Attachment::default() });
     assert!(matches!(judged(&about, &gone).0, Assessment::AlreadySafe { .. }));
-    let no_policy = Standing::<()>::new(effect).with(More { power: None, ..more(ADMINISTRATOR, &json!({})) });
+    let no_policy = Standing::new(effect).with(Attachment { power: None, ..more(ADMINISTRATOR, &json!({})) });
     assert!(matches!(judged(&about, &no_policy).0, Assessment::Harmless { .. }));
 }
 

@@ -1,5 +1,6 @@
 use rescind::settings::{Settings, Tags};
 use rescind_lambda::ResourceState;
+use rescind_lambda::testing::called;
 use serde_json::{Value, json};
 
 use super::*;
@@ -10,11 +11,7 @@ const STRANGER: &str = "arn:aws:iam::999999999999:root";
 const OWN: &str = "arn:aws:iam::111122223333:role/rescind-IdentityRole-EXAMPLE";
 
 fn signal(name: &str, request: &Value) -> Signal {
-    let detail = json!({"eventName": name, "eventSource": "iam.amazonaws.com", "eventID": "e", "requestParameters": request,
-        "responseElements": null, "userIdentity": {"type": "Root"}});
-    let event = json!({"id": "1", "source": "aws.iam", "detail-type": "AWS API Call via CloudTrail", "account": ACCOUNT,
-        "time": "2026-11-24T09:00:00Z", "region": "us-east-1", "detail": detail});
-    rescind::signal::decode(event).unwrap().signal
+    called(&format!("iam:{name}"), request, &Value::Null).unwrap()
 }
 
 fn trusting(principals: &[&str]) -> String {
@@ -35,7 +32,7 @@ fn updated(document: &str) -> (Resource, Target) {
 fn standing(document: &str, before: Option<&str>) -> Standing<More> {
     let role = Principal { arn: format!("arn:aws:iam::{ACCOUNT}:role/web"), ..Principal::default() };
     let before = before.map(|document| (document.to_owned(), "2026-11-24T08:00:00Z".to_owned()));
-    Standing::<()>::new(effect).fact(TRUST, document).with(More { role: Some(role), before })
+    Standing::new(effect).fact(TRUST, document).with(More { role: Some(role), before })
 }
 
 fn judged_as(
@@ -104,7 +101,7 @@ fn rescinds_own_roles_and_what_is_not_understood_are_told() {
 #[test]
 fn what_is_gone_or_mended_already_is_safe() {
     let now = trusting(&[STRANGER]);
-    let gone = Standing::<()>::new(effect).with(More::default());
+    let gone = Standing::new(effect).with(More::default());
     assert!(matches!(judged_as(&updated(&now), &gone, &[]).0, Assessment::AlreadySafe { .. }));
     let mended = standing(&trusting(&[OURS]), None);
     assert!(matches!(judged_as(&updated(&now), &mended, &[]).0, Assessment::AlreadySafe { .. }));

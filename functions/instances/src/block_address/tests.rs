@@ -5,6 +5,8 @@ use serde_json::json;
 
 use super::*;
 use crate::network_acl::{Behind, Entry};
+use ipnet::IpNet;
+use rescind::addresses;
 
 const HOSTILE: &str = "198.51.100.7";
 

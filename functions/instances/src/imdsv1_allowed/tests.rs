@@ -1,35 +1,23 @@
 use proptest::prelude::*;
-use rescind::settings::{Settings, Tags};
+use rescind_lambda::testing::{called, judged};
 
 use super::*;
 
 fn signal(name: &str, request: &Value, response: &Value) -> Signal {
-    let detail = json!({"eventName": name, "eventSource": "ec2.amazonaws.com", "eventID": "e", "requestParameters": request,
-        "responseElements": response, "userIdentity": {"type": "Root"}});
-    let event = json!({"id": "1", "source": "aws.ec2", "detail-type": "AWS API Call via CloudTrail", "account": "111122223333",
-        "time": "2026-11-24T09:00:00Z", "region": "eu-central-1", "detail": detail});
-    rescind::signal::decode(event).unwrap().signal
+    called(&format!("ec2:{name}"), request, response).unwrap()
 }
 
-fn ids(heard: &[Heard<Target>]) -> Vec<&str> {
+fn ids(heard: &[Heard<Option<Options>>]) -> Vec<&str> {
     heard.iter().map(|heard| heard.resource().id.as_str()).collect()
 }
 
-fn assessed(target: &Target, state: &State) -> (Assessment<TokensOptional>, Plan) {
+fn assessed(told: Option<Options>, state: &Standing<String>) -> (Assessment<String>, Plan) {
     let resource = signal("x", &json!({}), &json!({})).resource(instance::KIND, "i-1");
-    let common = Settings::parse(&Tags::default(), &[]).unwrap();
-    let subject = Subject { resource: &resource, target, state, common: &common, settings: &(), own_roles: &[] };
-    let assessment = Imdsv1Allowed.assess(&subject);
-    let plan = match &assessment {
-        Assessment::Risky { offenders, .. } => Imdsv1Allowed.plan(&subject, offenders),
-        _ => Plan::default(),
-    };
-    (assessment, plan)
+    judged(&Imdsv1Allowed, &(resource, told), state, &[]).unwrap()
 }
 
-fn state(tokens: &str, endpoint: &str) -> State {
-    let options = Options { tokens: tokens.to_owned(), endpoint: endpoint.to_owned() };
-    State { instance: Some(("i-1".to_owned(), options)), tags: Vec::new() }
+fn state(tokens: &str, endpoint: &str) -> Standing<String> {
+    Standing::new(effect).fact(TOKENS, tokens).with(endpoint.to_owned())
 }
 
 #[test]
@@ -69,11 +57,12 @@ fn started_instances_are_heard_one_by_one() {
 
 #[test]
 fn a_service_that_is_switched_off_or_wants_tokens_is_left_alone() {
-    for safe in [state("required", "enabled"), state("optional", "disabled"), State::default()] {
-        let (assessment, _) = assessed(&Target { told: None }, &safe);
+    for safe in [state("required", "enabled"), state("optional", "disabled"), Standing::new(effect).with(String::new())]
+    {
+        let (assessment, _) = assessed(None, &safe);
         assert!(matches!(assessment, Assessment::Harmless { .. }), "{assessment:?}");
         let told = Options { tokens: "optional".to_owned(), endpoint: "enabled".to_owned() };
-        let (assessment, _) = assessed(&Target { told: Some(told) }, &safe);
+        let (assessment, _) = assessed(Some(told), &safe);
         assert!(matches!(assessment, Assessment::AlreadySafe { .. }), "{assessment:?}");
     }
 }
@@ -83,9 +72,9 @@ proptest! {
     #[test]
     fn doing_and_undoing_leaves_it_as_it_was(tokens in "required|optional|sometimes", endpoint in "enabled|disabled") {
         let before = state(&tokens, &endpoint);
-        let (_, plan) = assessed(&Target { told: None }, &before);
+        let (_, plan) = assessed(None, &before);
         let after = plan.steps.iter().fold(before.clone(), |state, step| state.after(&step.call));
-        let (assessment, again) = assessed(&Target { told: None }, &after);
+        let (assessment, again) = assessed(None, &after);
         let is_harmless = matches!(assessment, Assessment::Harmless { .. });
         prop_assert!(is_harmless && again.steps.is_empty());
         let back = plan.steps.iter().filter_map(|step| step.inverse.as_ref());

@@ -4,6 +4,7 @@ use rescind_lambda::ResourceState;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::detachment::GROUP_FACT;
 use crate::detachment::Membership;
 use crate::instance::Group;
 
@@ -265,7 +266,8 @@ fn who_has_the_same_instance_profile_is_named() {
     let mut state = running();
     state.sharers = (2..8).map(|n| format!("i-{n}")).collect();
     let named = |state: &State| {
-        let evidence = evidence(state, state.instance.as_ref().unwrap(), &target);
+        let (instance, profile) = (state.instance.as_ref().unwrap(), target.told.profile.as_ref());
+        let evidence = evidence(state, instance, &target.finding.kind, profile);
         evidence[0].0.get("shares_instance_profile_with").cloned()
     };
     // What the finding tells may be over by now.

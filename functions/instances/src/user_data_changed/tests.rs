@@ -1,15 +1,12 @@
 use proptest::prelude::*;
 use rescind::settings::{OwnSettings, Settings, Tags};
+use rescind_lambda::testing::called;
 use serde_json::{Value, json};
 
 use super::*;
 
 fn signal(request: &Value) -> Signal {
-    let detail = json!({"eventName": "ModifyInstanceAttribute", "eventSource": "ec2.amazonaws.com", "eventID": "e",
-        "requestParameters": request, "responseElements": {"_return": true}, "userIdentity": {"type": "Root"}});
-    let event = json!({"id": "1", "source": "aws.ec2", "detail-type": "AWS API Call via CloudTrail", "account": "111122223333",
-        "time": "2026-11-24T09:00:00Z", "region": "eu-central-1", "detail": detail});
-    rescind::signal::decode(event).unwrap().signal
+    called("ec2:ModifyInstanceAttribute", request, &json!({"_return": true})).unwrap()
 }
 
 fn state(lifecycle: &str, tag: &str, is: &str, earlier: Earlier) -> State {

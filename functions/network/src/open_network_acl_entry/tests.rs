@@ -1,3 +1,5 @@
+use rescind_lambda::testing::called;
+
 use super::*;
 use rescind::plan::StepState;
 use rescind::settings::{OwnSettings, Settings, Tags};
@@ -5,12 +7,7 @@ use rescind_lambda::ResourceState;
 use serde_json::{Value, json};
 
 fn signal(name: &str, request: &Value) -> Signal {
-    let event = json!({
-        "detail-type": "AWS API Call via CloudTrail", "source": "aws.ec2", "account": "111122223333",
-        "time": "2026-11-24T09:30:00Z", "region": "eu-central-1",
-        "detail": {"eventName": name, "eventSource": "ec2.amazonaws.com", "eventID": "e1", "requestParameters": request},
-    });
-    rescind::signal::decode(event).unwrap().signal
+    called(&format!("ec2:{name}"), request, &Value::Null).unwrap()
 }
 
 fn request(number: i32, ports: (u16, u16), source: &str) -> Value {

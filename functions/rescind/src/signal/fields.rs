@@ -95,6 +95,17 @@ pub(super) fn wrong(field: &str, found: &Value, expected: &'static str) -> Signa
     SignalError::Field { field: field.to_owned(), problem, expected }
 }
 
+/// All texts and numbers of a value, wherever they stand: AWS writes a list as texts, as objects that hold one, or as a lone one.
+pub fn texts(value: Option<&Value>) -> Vec<String> {
+    match value {
+        Some(Value::String(text)) if !text.is_empty() => vec![text.clone()],
+        Some(Value::Number(number)) => vec![number.to_string()],
+        Some(Value::Array(list)) => list.iter().flat_map(|one| texts(Some(one))).collect(),
+        Some(Value::Object(map)) => map.values().flat_map(|one| texts(Some(one))).collect(),
+        _ => Vec::new(),
+    }
+}
+
 /// A field of a CloudTrail request or response. AWS writes a name with a small first letter in most records and with a
 /// capital one inside the wrappers of newer EC2 actions (`GroupId` in `ModifySecurityGroupRulesRequest`).
 pub fn field<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {

@@ -1,5 +1,6 @@
 use rescind::settings::{Settings, Tags};
 use rescind_lambda::ResourceState;
+use rescind_lambda::testing::called;
 
 use super::*;
 
@@ -7,11 +8,7 @@ const ARN: &str = "arn:aws:lambda:eu-central-1:111122223333:function:orders";
 
 fn signal(name: &str, request: &Value, statement: &Value) -> Signal {
     let response = if statement.is_null() { Value::Null } else { json!({"statement": statement.to_string()}) };
-    let detail = json!({"eventName": name, "eventSource": "lambda.amazonaws.com", "eventID": "e", "requestParameters": request,
-        "responseElements": response, "userIdentity": {"type": "Root"}});
-    let event = json!({"id": "1", "source": "aws.lambda", "detail-type": "AWS API Call via CloudTrail", "account": "111122223333",
-        "time": "2026-11-24T09:00:00Z", "region": "eu-central-1", "detail": detail});
-    rescind::signal::decode(event).unwrap().signal
+    called(&format!("lambda:{name}"), request, &response).unwrap()
 }
 
 fn statement(principal: Value, condition: Value) -> Value {
@@ -32,7 +29,7 @@ fn heard(name: &str, request: &Value, statement: &Value) -> (Resource, Added) {
 
 fn judged(statement: &Value) -> (Assessment<String>, Plan, Standing<Option<Value>>) {
     let (resource, target) = heard("AddPermission20150331v2", &json!({"functionName": "orders"}), statement);
-    let state = standing(&target, statement.clone());
+    let state = standing(&target, Some(statement.clone()));
     let tags = Tags::of_rule([("rescind:trusted-accounts", "777788889999")]);
     let common = Settings::parse(&tags, &[]).unwrap();
     let subject =

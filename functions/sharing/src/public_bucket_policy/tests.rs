@@ -1,15 +1,12 @@
 use rescind::settings::{Settings, Tags};
 use rescind_lambda::ResourceState;
+use rescind_lambda::testing::called;
 use serde_json::json;
 
 use super::*;
 
 fn signal(request: &Value) -> Signal {
-    let detail = json!({"eventName": "PutBucketPolicy", "eventSource": "s3.amazonaws.com", "eventID": "e",
-        "requestParameters": request, "responseElements": null, "userIdentity": {"type": "Root"}});
-    let event = json!({"id": "1", "source": "aws.s3", "detail-type": "AWS API Call via CloudTrail", "account": "111122223333",
-        "time": "2026-11-24T09:00:00Z", "region": "eu-central-1", "detail": detail});
-    rescind::signal::decode(event).unwrap().signal
+    called("s3:PutBucketPolicy", request, &Value::Null).unwrap()
 }
 
 fn allow(principal: &Value, condition: &Value) -> Value {

@@ -1,0 +1,95 @@
+use super::*;
+use rescind::settings::{OwnSettings, Settings, Tags};
+use serde_json::{Value, json};
+
+fn rule(id: &str, port: u16, range: &str) -> Value {
+    json!({"securityGroupRuleId": id, "ipProtocol": "tcp", "fromPort": port, "toPort": port, "cidrIpv4": range})
+}
+
+fn read(rule: &Value) -> Rule {
+    Rule::from_rule_set(rule).unwrap()
+}
+
+/// What becomes of a removal that the response tells, or else only the request.
+fn judged(response: &Value, request: &Value, earlier: &[Rule], is: &[Rule]) -> Assessment<Rule> {
+    let event: Value = json!({"detail-type": "AWS API Call via CloudTrail", "source": "aws.ec2", "id": "1",
+        "time": "2026-11-24T12:00:00Z", "account": "111122223333", "region": "eu-central-1",
+        "detail": {"eventName": "RevokeSecurityGroupIngress", "eventSource": "ec2.amazonaws.com",
+            "requestParameters": request, "responseElements": response}});
+    let signal = rescind::signal::decode(event).unwrap().signal;
+    let Some(Heard::About { resource, target }) = SecurityGroupRuleRemoved.listen(&signal).pop() else {
+        panic!("heard")
+    };
+    let tags = vec![("rescind:protected".to_owned(), String::new())];
+    let group = crate::ec2::SecurityGroup { id: "sg-1".to_owned(), tags, rules: is.to_vec() };
+    let earlier = Earlier::Rules { rules: earlier.to_vec(), captured: String::new() };
+    let state = State { group: Some(group), earlier, ..State::default() };
+    let common = Settings::parse(&Tags::default(), &[]).unwrap();
+    let settings = Protection::of_tags(&Tags::default()).unwrap();
+    let subject = Subject {
+        resource: &resource,
+        target: &target,
+        state: &state,
+        common: &common,
+        settings: &settings,
+        own_roles: &[],
+    };
+    SecurityGroupRuleRemoved.assess(&subject)
+}
+
+#[test]
+fn what_the_response_tells_is_put_back_unless_it_is_there_or_was_open() {
+    let (fine, open) = (rule("sgr-1", 5432, "10.0.0.0/8"), rule("sgr-2", 22, "0.0.0.0/0"));
+    let seen = [read(&fine), read(&open)];
+    let (request, response) =
+        (json!({"groupId": "sg-1"}), json!({"revokedSecurityGroupRuleSet": {"items": [fine, open]}}));
+    let Assessment::Risky { offenders, .. } = judged(&response, &request, &seen, &[]) else { panic!("risky") };
+    assert_eq!(offenders, [read(&fine)]);
+    let again = read(&rule("sgr-9", 5432, "10.0.0.0/8"));
+    assert!(matches!(judged(&response, &request, &seen, &[again]), Assessment::AlreadySafe { .. }));
+    let response = json!({"revokedSecurityGroupRuleSet": {"items": open}});
+    assert!(matches!(judged(&response, &request, &seen, &[]), Assessment::Harmless { .. }));
+}
+
+#[test]
+fn what_aws_config_had_not_seen_is_not_put_back_on_an_events_word() {
+    let told = rule("sgr-1", 8080, "0.0.0.0/0");
+    let (request, response) = (json!({"groupId": "sg-1"}), json!({"revokedSecurityGroupRuleSet": {"items": told}}));
+    for seen in [vec![], vec![read(&rule("sgr-1", 5432, "10.0.0.0/8"))], vec![read(&rule("sgr-2", 8080, "10.0.0.0/8"))]]
+    {
+        assert!(matches!(judged(&response, &request, &seen, &[]), Assessment::Harmless { .. }), "{seen:?}");
+    }
+    assert!(matches!(judged(&response, &request, &[read(&told)], &[]), Assessment::Risky { .. }));
+}
+
+#[test]
+fn sources_that_were_too_wide_together_stay_apart() {
+    let halves: Vec<Value> = (0..4_u8).map(|n| rule(&format!("sgr-{n}"), 22, &format!("{}.0.0.0/9", 40 + n))).collect();
+    let (gone, stay) = halves.split_first().unwrap();
+    let stay: Vec<Rule> = stay.iter().map(read).collect();
+    let response = json!({"revokedSecurityGroupRuleSet": {"items": gone}});
+    assert!(matches!(
+        judged(&response, &json!({"groupId": "sg-1"}), &[read(gone)], &stay),
+        Assessment::Harmless { .. }
+    ));
+}
+
+#[test]
+fn a_request_is_believed_as_far_as_the_earlier_state_confirms_it() {
+    let was = read(&rule("sgr-1", 5432, "10.0.0.0/8"));
+    let ranges = json!({"items": [{"cidrIp": "10.0.0.0/8"}]});
+    let permission = json!({"items": [{"ipProtocol": "tcp", "fromPort": 5432, "toPort": 5432, "ipRanges": ranges}]});
+    for request in [
+        json!({"groupId": "sg-1", "ipPermissions": permission}),
+        json!({"groupId": "sg-1", "ipProtocol": "tcp", "fromPort": 5432, "toPort": 5432, "cidrIp": "10.0.0.0/8"}),
+        json!({"groupId": "sg-1", "securityGroupRuleIds": {"items": ["sgr-1"]}}),
+        json!({"groupId": "sg-1", "securityGroupRuleIds": {"items": [{"securityGroupRuleId": "sgr-1"}]}}),
+    ] {
+        let Assessment::Risky { offenders, .. } = judged(&Value::Null, &request, std::slice::from_ref(&was), &[])
+        else {
+            panic!("risky: {request}")
+        };
+        assert_eq!(offenders, std::slice::from_ref(&was));
+        assert!(!matches!(judged(&Value::Null, &request, &[], &[]), Assessment::Risky { .. }), "{request}");
+    }
+}
