@@ -118,7 +118,7 @@ fn is_of(finding: &Value, account: &str) -> bool {
 async fn function_of(scope: &Scope, journal: &str, id: &str) -> Result<String, ConsoleError> {
     let client = client!(scope, aws_sdk_dynamodb);
     let get = client.get_item().table_name(journal).key("id", AttributeValue::S(id.to_owned())).consistent_read(true);
-    let answer = get.send().await.map_err(|error| CallError::from_sdk(GET, &error))?;
+    let answer = CallError::or(GET, get.send().await)?;
     let name = answer.item().and_then(|item| item.get("function_name")).and_then(|name| name.as_s().ok()).cloned();
     name.ok_or_else(|| ConsoleError::NoOutcome(id.to_owned()))
 }
@@ -138,7 +138,7 @@ async fn ask(scope: &Scope, function: String, request: &Request) -> Result<Value
     });
     let payload = Blob::new(request.to_json().to_string());
     let invoke = client.invoke().function_name(&function).payload(payload);
-    let answer = invoke.send().await.map_err(|error| CallError::from_sdk(INVOKE, &error))?;
+    let answer = CallError::or(INVOKE, invoke.send().await)?;
     let body: Value = answer.payload().and_then(|blob| serde_json::from_slice(blob.as_ref()).ok()).unwrap_or_default();
     // `cargo lambda` tells a function's error by the body alone.
     if answer.function_error().is_some() || body.get("errorType").is_some() {

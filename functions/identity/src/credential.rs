@@ -128,7 +128,7 @@ impl State {
 
 async fn read_key(client: &Client, id: &str) -> Result<State, CallError> {
     let answer = client.get_access_key_last_used().access_key_id(id).send().await;
-    let answer = answer.map_err(|error| CallError::from_sdk(action::KEY_USED, &error));
+    let answer = CallError::or(action::KEY_USED, answer);
     let Some(answer) = unless_gone(answer)? else { return Ok(State::default()) };
     // The root user's keys have a name that no user can have, or none.
     let Some(name) = answer.user_name().filter(|name| is_name(name)) else {
@@ -140,7 +140,7 @@ async fn read_key(client: &Client, id: &str) -> Result<State, CallError> {
 
 async fn read_user(client: &Client, name: &str) -> Result<Option<Holder>, CallError> {
     let answer = client.get_user().user_name(name).send().await;
-    let answer = unless_gone(answer.map_err(|error| CallError::from_sdk(action::GET_USER, &error)))?;
+    let answer = unless_gone(CallError::or(action::GET_USER, answer))?;
     let holder = |user: &aws_sdk_iam::types::User| Holder {
         arn: user.arn().to_owned(),
         name: user.user_name().to_owned(),
@@ -152,7 +152,7 @@ async fn read_user(client: &Client, name: &str) -> Result<Option<Holder>, CallEr
 async fn find_key(client: &Client, user: &str, id: &str) -> Result<Option<Key>, CallError> {
     let mut pages = client.list_access_keys().user_name(user).into_paginator().send();
     while let Some(page) = pages.next().await {
-        let page = unless_gone(page.map_err(|error| CallError::from_sdk(action::LIST_KEYS, &error)))?;
+        let page = unless_gone(CallError::or(action::LIST_KEYS, page))?;
         let Some(page) = page else { return Ok(None) };
         let found = page.access_key_metadata().iter().find(|key| key.access_key_id() == Some(id));
         if let Some(key) = found {
@@ -166,8 +166,8 @@ async fn find_key(client: &Client, user: &str, id: &str) -> Result<Option<Key>, 
 async fn read_role(client: &Client, name: &str, id: &str) -> Result<State, CallError> {
     let policy = client.get_role_policy().role_name(name).policy_name(POLICY).send();
     let (role, policy) = tokio::join!(Box::pin(client.get_role().role_name(name).send()), Box::pin(policy));
-    let role = unless_gone(role.map_err(|error| CallError::from_sdk(action::GET_ROLE, &error)))?;
-    let policy = unless_gone(policy.map_err(|error| CallError::from_sdk(action::GET_POLICY, &error)))?;
+    let role = unless_gone(CallError::or(action::GET_ROLE, role))?;
+    let policy = unless_gone(CallError::or(action::GET_POLICY, policy))?;
     let Some(role) = role.as_ref().and_then(|answer| answer.role()).filter(|role| role.role_id() == id) else {
         return Ok(State::default());
     };

@@ -10,10 +10,10 @@ use ipnet::IpNet;
 use rescind::settings::{OwnSettings, SettingsError, TagKey, Tags};
 use rescind::signal::{field, items, number, text};
 use rescind::{Call, addresses, journal};
-use rescind_lambda::{CallError, CallFailure, Scope, unless_gone};
+use rescind_lambda::{CallError, CallFailure, Scope, lacks, parameter, unless_gone};
 use serde_json::{Value, json};
 
-use crate::network_acl::{Entry, State, action as reading};
+use crate::network_acl::{Entry, State};
 use crate::{instance, network_acl, schedule};
 
 /// The IAM actions of these calls.
@@ -203,12 +203,12 @@ pub async fn make(scope: &Scope, call: &Call) -> Result<(), CallError> {
     let client = instance::client(scope);
     let named = &call.parameters;
     match call.call.as_str() {
-        action::CREATE_ENTRY => create_entry(&client, named).await,
-        action::DELETE_ENTRY => delete_entry(&client, named).await,
+        action::CREATE_ENTRY => create_entry(&client, call).await,
+        action::DELETE_ENTRY => delete_entry(&client, call).await,
         action::CREATE_TAGS => {
             let request = client.create_tags().set_resources(Some(resources(named)));
             let answer = request.set_tags(Some(tags(named))).send().await;
-            answer.map(drop).map_err(|error| CallError::from_sdk(action::CREATE_TAGS, &error))
+            CallError::or(action::CREATE_TAGS, answer).map(drop)
         }
         action::DELETE_TAGS => {
             let request = client.delete_tags().set_resources(Some(resources(named)));
@@ -220,16 +220,16 @@ pub async fn make(scope: &Scope, call: &Call) -> Result<(), CallError> {
     }
 }
 
-async fn create_entry(client: &Client, named: &Value) -> Result<(), CallError> {
-    let (acl, number) = entry_of(named)?;
-    let source = source(named).ok_or_else(|| lacks("CidrBlock"))?;
+async fn create_entry(client: &Client, call: &Call) -> Result<(), CallError> {
+    let (acl, number) = entry_of(call)?;
+    let source = source(&call.parameters).ok_or_else(|| lacks(call, "CidrBlock"))?;
     let request = client.create_network_acl_entry().network_acl_id(acl).rule_number(number).protocol("-1");
     let request = request.rule_action(RuleAction::Deny).egress(false);
     let request = match source {
         IpNet::V4(_) => request.cidr_block(source.to_string()),
         IpNet::V6(_) => request.ipv6_cidr_block(source.to_string()),
     };
-    let error = match request.send().await.map_err(|error| CallError::from_sdk(action::CREATE_ENTRY, &error)) {
+    let error = match CallError::or(action::CREATE_ENTRY, request.send().await) {
         Err(error) if error.failure == CallFailure::Exists => error,
         answer => return answer.map(drop),
     };
@@ -242,9 +242,9 @@ async fn create_entry(client: &Client, named: &Value) -> Result<(), CallError> {
 }
 
 /// Takes the entry away that denies an address everything. Another one of that number is somebody else's, and stays: this one is gone.
-async fn delete_entry(client: &Client, named: &Value) -> Result<(), CallError> {
-    let (acl, number) = entry_of(named)?;
-    let source = source(named).ok_or_else(|| lacks("CidrBlock"))?;
+async fn delete_entry(client: &Client, call: &Call) -> Result<(), CallError> {
+    let (acl, number) = entry_of(call)?;
+    let source = source(&call.parameters).ok_or_else(|| lacks(call, "CidrBlock"))?;
     let standing = match network_acl::read_entry(client, acl, number).await {
         // The whole ACL is.
         Err(error) if error.failure == CallFailure::Gone => None,
@@ -254,19 +254,15 @@ async fn delete_entry(client: &Client, named: &Value) -> Result<(), CallError> {
         return Ok(());
     }
     let request = client.delete_network_acl_entry().network_acl_id(acl).rule_number(number).egress(false);
-    match request.send().await.map_err(|error| CallError::from_sdk(action::DELETE_ENTRY, &error)) {
+    match CallError::or(action::DELETE_ENTRY, request.send().await) {
         Err(error) if error.failure == CallFailure::Gone => Ok(()),
         answer => answer.map(drop),
     }
 }
 
-fn entry_of(named: &Value) -> Result<(&str, i32), CallError> {
-    let acl = text(named, "networkAclId").ok_or_else(|| lacks("NetworkAclId"))?;
-    Ok((acl, numbered(named).ok_or_else(|| lacks("RuleNumber"))?))
-}
-
-fn lacks(name: &str) -> CallError {
-    CallError::malformed(reading::DESCRIBE_ACLS, format!("the parameter `{name}` is missing"))
+fn entry_of(call: &Call) -> Result<(&str, i32), CallError> {
+    let number = numbered(&call.parameters).ok_or_else(|| lacks(call, "RuleNumber"))?;
+    Ok((parameter(call, "networkAclId")?, number))
 }
 
 fn resources(named: &Value) -> Vec<String> {

@@ -10,7 +10,7 @@ use aws_sdk_ec2::types::{
 };
 use rescind::Call;
 use rescind::signal::{field, items, text};
-use rescind_lambda::{CallError, CallFailure, Scope};
+use rescind_lambda::{CallError, CallFailure, Scope, lacks, not_ours, parameter};
 use serde_json::{Value, json};
 
 use crate::instance::{Group, ISOLATED, Interface, OUTCOME_TAG, Rules, State, UNTRACKED, client, find_group, is_open};
@@ -205,11 +205,11 @@ pub async fn make(scope: &Scope, call: &Call) -> Result<(), CallError> {
     let client = client(scope);
     let named = &call.parameters;
     match call.call.as_str() {
-        action::CREATE_SNAPSHOTS => create_snapshots(&client, named).await,
+        action::CREATE_SNAPSHOTS => create_snapshots(&client, call).await,
         action::CREATE_GROUP => {
-            let request = client.create_security_group().group_name(need(named, "groupName")?);
-            let request = request.description(need(named, "description")?).vpc_id(need(named, "vpcId")?);
-            match request.send().await.map_err(|error| CallError::from_sdk(action::CREATE_GROUP, &error)) {
+            let request = client.create_security_group().group_name(parameter(call, "groupName")?);
+            let request = request.description(parameter(call, "description")?).vpc_id(parameter(call, "vpcId")?);
+            match CallError::or(action::CREATE_GROUP, request.send().await) {
                 // Somebody else, or an earlier try of this very call, made it.
                 Err(error) if error.failure == CallFailure::Exists => Ok(()),
                 answer => answer.map(drop),
@@ -224,28 +224,28 @@ pub async fn make(scope: &Scope, call: &Call) -> Result<(), CallError> {
                 groups.push(resolve_closed(&client, &group).await?);
             }
             let request = client.modify_network_interface_attribute().set_groups(Some(groups));
-            let answer = request.network_interface_id(need(named, "networkInterfaceId")?).send().await;
-            answer.map(drop).map_err(|error| CallError::from_sdk(action::MODIFY_INTERFACE, &error))
+            let answer = request.network_interface_id(parameter(call, "networkInterfaceId")?).send().await;
+            CallError::or(action::MODIFY_INTERFACE, answer).map(drop)
         }
         action::MODIFY_INSTANCE => {
             let value =
                 field(named, "disableApiTermination").and_then(|one| field(one, "value")).and_then(Value::as_bool);
             let value = AttributeBooleanValue::builder().set_value(value).build();
-            let request = client.modify_instance_attribute().instance_id(need(named, "instanceId")?);
+            let request = client.modify_instance_attribute().instance_id(parameter(call, "instanceId")?);
             let answer = request.disable_api_termination(value).send().await;
-            answer.map(drop).map_err(|error| CallError::from_sdk(action::MODIFY_INSTANCE, &error))
+            CallError::or(action::MODIFY_INSTANCE, answer).map(drop)
         }
         action::CREATE_TAGS => {
             let request = client.create_tags().set_resources(Some(texts(named, "resources")));
             let answer = request.set_tags(Some(tags(named))).send().await;
-            answer.map(drop).map_err(|error| CallError::from_sdk(action::CREATE_TAGS, &error))
+            CallError::or(action::CREATE_TAGS, answer).map(drop)
         }
         action::DELETE_TAGS => {
             let request = client.delete_tags().set_resources(Some(texts(named, "resources")));
             let answer = request.set_tags(Some(tags(named))).send().await;
-            answer.map(drop).map_err(|error| CallError::from_sdk(action::DELETE_TAGS, &error))
+            CallError::or(action::DELETE_TAGS, answer).map(drop)
         }
-        other => Err(CallError::malformed("ec2", format!("`{other}` is not a call that this function makes"))),
+        _ => Err(not_ours(call)),
     }
 }
 
@@ -253,7 +253,7 @@ pub async fn make(scope: &Scope, call: &Call) -> Result<(), CallError> {
 /// one is not, so they are gone through one by one then; the ones in question are as they should be.
 async fn change_rules(client: &Client, call: &Call) -> Result<(), CallError> {
     let named = &call.parameters;
-    let group = resolve(client, need(named, "groupId")?).await?;
+    let group = resolve(client, parameter(call, "groupId")?).await?;
     let is_opening = [action::AUTHORIZE_INGRESS, action::AUTHORIZE_EGRESS].contains(&call.call.as_str());
     if is_opening && is_open(client, &group).await? {
         return Ok(());
@@ -280,29 +280,31 @@ async fn change_at_once(client: &Client, call: &Call, group: &str, rules: Vec<Ip
         action::REVOKE_INGRESS => {
             let request = client.revoke_security_group_ingress().group_id(group).set_ip_permissions(rules);
             let answer = request.send().await;
-            answer.map(drop).map_err(|error| CallError::from_sdk(action::REVOKE_INGRESS, &error))
+            CallError::or(action::REVOKE_INGRESS, answer).map(drop)
         }
         action::REVOKE_EGRESS => {
             let request = client.revoke_security_group_egress().group_id(group).set_ip_permissions(rules);
             let answer = request.send().await;
-            answer.map(drop).map_err(|error| CallError::from_sdk(action::REVOKE_EGRESS, &error))
+            CallError::or(action::REVOKE_EGRESS, answer).map(drop)
         }
         action::AUTHORIZE_INGRESS => {
             let request = client.authorize_security_group_ingress().group_id(group).set_ip_permissions(rules);
             let answer = request.send().await;
-            answer.map(drop).map_err(|error| CallError::from_sdk(action::AUTHORIZE_INGRESS, &error))
+            CallError::or(action::AUTHORIZE_INGRESS, answer).map(drop)
         }
         _ => {
             let request = client.authorize_security_group_egress().group_id(group).set_ip_permissions(rules);
             let answer = request.send().await;
-            answer.map(drop).map_err(|error| CallError::from_sdk(action::AUTHORIZE_EGRESS, &error))
+            CallError::or(action::AUTHORIZE_EGRESS, answer).map(drop)
         }
     }
 }
 
-async fn create_snapshots(client: &Client, named: &Value) -> Result<(), CallError> {
-    let instance = field(named, "instanceSpecification").ok_or_else(|| lacks("instanceSpecification"))?;
-    let instance = InstanceSpecification::builder().instance_id(need(instance, "instanceId")?).build();
+async fn create_snapshots(client: &Client, call: &Call) -> Result<(), CallError> {
+    let named = &call.parameters;
+    let instance = field(named, "instanceSpecification").and_then(|one| text(one, "instanceId"));
+    let instance = instance.ok_or_else(|| lacks(call, "instanceId"))?;
+    let instance = InstanceSpecification::builder().instance_id(instance).build();
     let specification =
         |one| TagSpecification::builder().resource_type(ResourceType::Snapshot).set_tags(Some(tags(one))).build();
     let specifications = items(field(named, "tagSpecifications")).into_iter().map(specification).collect();
@@ -310,7 +312,7 @@ async fn create_snapshots(client: &Client, named: &Value) -> Result<(), CallErro
     let request =
         request.copy_tags_from_source(CopyTagsFromSource::Volume).set_tag_specifications(Some(specifications));
     let answer = request.send().await;
-    answer.map(drop).map_err(|error| CallError::from_sdk(action::CREATE_SNAPSHOTS, &error))
+    CallError::or(action::CREATE_SNAPSHOTS, answer).map(drop)
 }
 
 /// The id of a group: as it stands, or that of the group of ours that was made meanwhile.
@@ -334,14 +336,6 @@ async fn resolve_closed(client: &Client, group: &str) -> Result<String, CallErro
 
 fn refused(message: String) -> CallError {
     CallError::malformed(action::MODIFY_INTERFACE, message)
-}
-
-fn need<'a>(named: &'a Value, name: &'static str) -> Result<&'a str, CallError> {
-    text(named, name).ok_or_else(|| lacks(name))
-}
-
-fn lacks(name: &str) -> CallError {
-    CallError::malformed("ec2", format!("the parameter `{name}` is missing"))
 }
 
 fn tags(named: &Value) -> Vec<Tag> {

@@ -10,7 +10,7 @@ use aws_sdk_elasticloadbalancingv2::types::{TargetDescription, TargetHealthState
 use futures_util::future::join_all;
 use rescind::Call;
 use rescind::signal::{field, items, text};
-use rescind_lambda::{CallError, CallFailure, Scope, client};
+use rescind_lambda::{CallError, CallFailure, Scope, client, lacks, not_ours, parameter};
 use serde_json::{Value, json};
 
 /// The IAM actions of what is called.
@@ -207,7 +207,7 @@ fn load_balancing(scope: &Scope) -> Arc<LoadBalancing> {
 /// The group that an instance is in. One that is being detached or terminated is in none any more.
 async fn read_group(scope: &Scope, instance: &str) -> Result<Option<Membership>, CallError> {
     let answer = auto_scaling(scope).describe_auto_scaling_instances().instance_ids(instance).send().await;
-    let answer = answer.map_err(|error| CallError::from_sdk(action::DESCRIBE_MEMBERS, &error))?;
+    let answer = CallError::or(action::DESCRIBE_MEMBERS, answer)?;
     let member = answer.auto_scaling_instances().iter().find(|one| one.instance_id() == Some(instance));
     Ok(member.and_then(|member| {
         let state = member.lifecycle_state().unwrap_or_default();
@@ -255,7 +255,7 @@ async fn read_target_groups(client: &LoadBalancing, vpc: &str) -> Result<Option<
     let mut pages = client.describe_target_groups().into_paginator().send();
     let mut groups = Vec::new();
     while let Some(page) = pages.next().await {
-        let page = page.map_err(|error| CallError::from_sdk(action::DESCRIBE_TARGET_GROUPS, &error))?;
+        let page = CallError::or(action::DESCRIBE_TARGET_GROUPS, page)?;
         let of_instances = page
             .target_groups()
             .iter()
@@ -272,7 +272,7 @@ async fn read_target_groups(client: &LoadBalancing, vpc: &str) -> Result<Option<
 async fn read_ports(client: &LoadBalancing, group: &str, instance: &str) -> Result<Vec<i32>, CallError> {
     // Asked for the instance alone, the answer is about the group's own port, and not about others.
     let answer = client.describe_target_health().target_group_arn(group).send().await;
-    let answer = answer.map_err(|error| known(CallError::from_sdk(action::DESCRIBE_TARGETS, &error)))?;
+    let answer = CallError::or(action::DESCRIBE_TARGETS, answer).map_err(known)?;
     let is_leaving = |one: &aws_sdk_elasticloadbalancingv2::types::TargetHealthDescription| {
         one.target_health().and_then(|health| health.state()) == Some(&TargetHealthStateEnum::Draining)
     };
@@ -309,17 +309,17 @@ pub async fn make(scope: &Scope, call: &Call) -> Result<(), CallError> {
 
 async fn change_group(scope: &Scope, call: &Call) -> Result<(), CallError> {
     let client = auto_scaling(scope);
-    let group = need(&call.parameters, "autoScalingGroupName")?;
+    let group = parameter(call, "autoScalingGroupName")?;
     let ids = items(field(&call.parameters, "instanceIds"));
-    let instance = ids.first().and_then(|id| id.as_str()).ok_or_else(|| lacks("instanceIds"))?;
+    let instance = ids.first().and_then(|id| id.as_str()).ok_or_else(|| lacks(call, "instanceIds"))?;
     let is_to_be_in = call.call == action::ATTACH;
     let answer = if is_to_be_in {
         let request = client.attach_instances().auto_scaling_group_name(group).instance_ids(instance);
-        request.send().await.map(drop).map_err(|error| CallError::from_sdk(action::ATTACH, &error))
+        CallError::or(action::ATTACH, request.send().await).map(drop)
     } else {
         let request = client.detach_instances().auto_scaling_group_name(group).instance_ids(instance);
         let request = request.should_decrement_desired_capacity(false);
-        request.send().await.map(drop).map_err(|error| CallError::from_sdk(action::DETACH, &error))
+        CallError::or(action::DETACH, request.send().await).map(drop)
     };
     let Err(problem) = answer else { return Ok(()) };
     // Amazon EC2 Auto Scaling has one error for all that it does not accept, and words that tell which.
@@ -339,7 +339,7 @@ async fn change_group(scope: &Scope, call: &Call) -> Result<(), CallError> {
 
 async fn change_targets(scope: &Scope, call: &Call) -> Result<(), CallError> {
     let client = load_balancing(scope);
-    let group = need(&call.parameters, "targetGroupArn")?;
+    let group = parameter(call, "targetGroupArn")?;
     let target = |one: &Value| {
         let port = field(one, "port").and_then(Value::as_i64).and_then(|port| i32::try_from(port).ok());
         Some(TargetDescription::builder().id(text(one, "id")?).set_port(port).build())
@@ -349,7 +349,7 @@ async fn change_targets(scope: &Scope, call: &Call) -> Result<(), CallError> {
         action::DEREGISTER => {
             let request = client.deregister_targets().target_group_arn(group).set_targets(Some(targets));
             let answer = request.send().await.map(drop);
-            match answer.map_err(|error| known(CallError::from_sdk(action::DEREGISTER, &error))) {
+            match CallError::or(action::DEREGISTER, answer).map_err(known) {
                 // It is not there already.
                 Err(problem) if problem.code.as_deref() == Some("InvalidTarget") => Ok(()),
                 answer => answer,
@@ -358,22 +358,11 @@ async fn change_targets(scope: &Scope, call: &Call) -> Result<(), CallError> {
         action::REGISTER => {
             let request = client.register_targets().target_group_arn(group).set_targets(Some(targets));
             let answer = request.send().await.map(drop);
-            match answer.map_err(|error| known(CallError::from_sdk(action::REGISTER, &error))) {
+            match CallError::or(action::REGISTER, answer).map_err(known) {
                 Err(problem) if problem.failure == CallFailure::Gone => Ok(()),
                 answer => answer,
             }
         }
-        other => Err(CallError::malformed(
-            "elasticloadbalancing",
-            format!("`{other}` is not a call that this function makes"),
-        )),
+        _ => Err(not_ours(call)),
     }
-}
-
-fn need<'a>(named: &'a Value, name: &'static str) -> Result<&'a str, CallError> {
-    text(named, name).ok_or_else(|| lacks(name))
-}
-
-fn lacks(name: &str) -> CallError {
-    CallError::malformed("autoscaling", format!("the parameter `{name}` is missing"))
 }

@@ -197,7 +197,7 @@ impl State {
 /// Describes an instance; `None` when it is gone, or about to be.
 pub(crate) async fn describe(client: &Client, id: &str) -> Result<Option<aws_sdk_ec2::types::Instance>, CallError> {
     let answer = client.describe_instances().instance_ids(id).send().await;
-    let answer = match answer.map_err(|error| CallError::from_sdk(action::DESCRIBE, &error)) {
+    let answer = match CallError::or(action::DESCRIBE, answer) {
         Err(error) if error.failure == CallFailure::Gone => return Ok(None),
         answer => answer?,
     };
@@ -265,7 +265,7 @@ async fn read_instance(client: &Client, id: &str) -> Result<Option<Instance>, Ca
 async fn read_protection(client: &Client, id: &str) -> Result<bool, CallError> {
     let attribute = InstanceAttributeName::DisableApiTermination;
     let answer = client.describe_instance_attribute().instance_id(id).attribute(attribute).send().await;
-    match answer.map_err(|error| CallError::from_sdk(action::DESCRIBE_ATTRIBUTE, &error)) {
+    match CallError::or(action::DESCRIBE_ATTRIBUTE, answer) {
         Ok(answer) => Ok(answer
             .disable_api_termination()
             .and_then(aws_sdk_ec2::types::AttributeBooleanValue::value)
@@ -282,7 +282,7 @@ async fn read_groups(client: &Client) -> Result<Vec<(String, String, Group)>, Ca
     let mut pages = client.describe_security_groups().filters(names).into_paginator().send();
     let mut groups = Vec::new();
     while let Some(page) = pages.next().await {
-        let page = page.map_err(|error| CallError::from_sdk(action::DESCRIBE_GROUPS, &error))?;
+        let page = CallError::or(action::DESCRIBE_GROUPS, page)?;
         groups.extend(page.security_groups().iter().filter_map(|group| {
             let rules = Rules::of(group.ip_permissions(), group.ip_permissions_egress());
             let ours = Group { id: group.group_id()?.to_owned(), rules };
@@ -301,7 +301,7 @@ pub(crate) async fn find_group(client: &Client, name: &str, vpc: &str) -> Result
 /// Whether a group lets everything in and out at this moment.
 pub(crate) async fn is_open(client: &Client, group: &str) -> Result<bool, CallError> {
     let answer = client.describe_security_groups().group_ids(group).send().await;
-    let answer = answer.map_err(|error| CallError::from_sdk(action::DESCRIBE_GROUPS, &error))?;
+    let answer = CallError::or(action::DESCRIBE_GROUPS, answer)?;
     let mut all = answer.security_groups().iter();
     Ok(all.any(|group| Rules::of(group.ip_permissions(), group.ip_permissions_egress()) == Rules::Everything))
 }

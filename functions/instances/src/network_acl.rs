@@ -247,7 +247,7 @@ impl ResourceState for State {
 /// An inbound entry of a network ACL as it stands now, by its number.
 pub(crate) async fn read_entry(client: &Client, acl: &str, number: i32) -> Result<Option<Entry>, CallError> {
     let answer = client.describe_network_acls().network_acl_ids(acl).send().await;
-    let answer = answer.map_err(|error| CallError::from_sdk(action::DESCRIBE_ACLS, &error))?;
+    let answer = CallError::or(action::DESCRIBE_ACLS, answer)?;
     let entries = answer.network_acls().iter().flat_map(|acl| acl.entries().iter().filter_map(entry));
     Ok(entries.into_iter().find(|entry| entry.number == number))
 }
@@ -257,7 +257,7 @@ async fn read_acls(client: &Client, account: &str) -> Result<Vec<Acl>, CallError
     let mut pages = client.describe_network_acls().into_paginator().send();
     let mut acls = Vec::new();
     while let Some(page) = pages.next().await {
-        let page = page.map_err(|error| CallError::from_sdk(action::DESCRIBE_ACLS, &error))?;
+        let page = CallError::or(action::DESCRIBE_ACLS, page)?;
         for acl in page.network_acls().iter().filter(|acl| acl.owner_id().is_none_or(|owner| owner == account)) {
             let subnets = acl.associations().iter().filter_map(|one| one.subnet_id().map(str::to_owned));
             let pair = |tag: &aws_sdk_ec2::types::Tag| {
@@ -292,7 +292,7 @@ async fn read_elastic(client: &Client, address: IpAddr) -> Result<Vec<IpAddr>, C
     }
     let filter = Filter::builder().name("public-ip").values(address.to_string()).build();
     let answer = client.describe_addresses().filters(filter).send().await;
-    let answer = answer.map_err(|error| CallError::from_sdk(action::DESCRIBE_ADDRESSES, &error))?;
+    let answer = CallError::or(action::DESCRIBE_ADDRESSES, answer)?;
     Ok(answer.addresses().iter().filter_map(|one| one.public_ip()?.parse().ok()).collect())
 }
 
@@ -301,7 +301,7 @@ async fn read_gateways(client: &Client) -> Result<Vec<IpAddr>, CallError> {
     let mut pages = client.describe_nat_gateways().into_paginator().send();
     let mut addresses = Vec::new();
     while let Some(page) = pages.next().await {
-        let page = page.map_err(|error| CallError::from_sdk(action::DESCRIBE_GATEWAYS, &error))?;
+        let page = CallError::or(action::DESCRIBE_GATEWAYS, page)?;
         let of_page = page.nat_gateways().iter().flat_map(aws_sdk_ec2::types::NatGateway::nat_gateway_addresses);
         addresses.extend(of_page.filter_map(|one| one.public_ip()?.parse::<IpAddr>().ok()));
     }
@@ -318,7 +318,7 @@ async fn read_interfaces(client: &Client, address: IpAddr) -> Result<Vec<IpAddr>
     let found = names.iter().map(async |name| {
         let filter = Filter::builder().name(*name).values(address.to_string()).build();
         let answer = client.describe_network_interfaces().filters(filter).send().await;
-        answer.map_err(|error| CallError::from_sdk(action::DESCRIBE_INTERFACES, &error))
+        CallError::or(action::DESCRIBE_INTERFACES, answer)
     });
     let is_found = try_join_all(found).await?.iter().any(|answer| !answer.network_interfaces().is_empty());
     Ok(if is_found { vec![address] } else { Vec::new() })
@@ -330,7 +330,7 @@ async fn read_services(client: &Client) -> Result<Vec<(String, IpNet)>, CallErro
     let mut pages = client.describe_managed_prefix_lists().filters(filter).into_paginator().send();
     let mut lists = Vec::new();
     while let Some(page) = pages.next().await {
-        let page = page.map_err(|error| CallError::from_sdk(action::DESCRIBE_LISTS, &error))?;
+        let page = CallError::or(action::DESCRIBE_LISTS, page)?;
         let lists_of_page = page.prefix_lists().iter();
         lists.extend(
             lists_of_page
@@ -341,7 +341,7 @@ async fn read_services(client: &Client) -> Result<Vec<(String, IpNet)>, CallErro
         let mut ranges = Vec::new();
         let mut pages = client.get_managed_prefix_list_entries().prefix_list_id(id).into_paginator().send();
         while let Some(page) = pages.next().await {
-            let page = page.map_err(|error| CallError::from_sdk(action::GET_LIST, &error))?;
+            let page = CallError::or(action::GET_LIST, page)?;
             let of_page = page.entries().iter().filter_map(|entry| addresses::parse(entry.cidr()?));
             ranges.extend(of_page.map(|range| (name.clone(), range)));
         }

@@ -12,8 +12,8 @@ use chrono::{DateTime, Utc};
 use rescind::Call;
 use rescind::request::{Request, Why};
 use rescind::signal::{field, text};
-use rescind_lambda::{CallError, Expiry, Scope, client};
-use serde_json::{Value, json};
+use rescind_lambda::{CallError, Expiry, Scope, client, lacks, not_ours, parameter};
+use serde_json::json;
 
 /// The IAM actions of these calls.
 pub mod action {
@@ -52,15 +52,16 @@ pub fn undo_at(expiry: &Expiry, outcome: &str, at: DateTime<Utc>) -> Call {
 /// When Scheduler does not accept it, or the call is another one.
 pub async fn make(scope: &Scope, call: &Call) -> Result<(), CallError> {
     let named = &call.parameters;
-    let name = need(named, "name")?;
+    let name = parameter(call, "name")?;
     match call.call.as_str() {
         action::CREATE => {
-            let target = field(named, "target").ok_or_else(|| lacks("target"))?;
+            let target = field(named, "target").ok_or_else(|| lacks(call, "target"))?;
+            let need = |name| text(target, name).ok_or_else(|| lacks(call, name));
             let retries = RetryPolicy::builder().maximum_event_age_in_seconds(TRIED_FOR).maximum_retry_attempts(TRIES);
             let target = Target::builder()
-                .arn(need(target, "arn")?)
-                .role_arn(need(target, "roleArn")?)
-                .input(need(target, "input")?)
+                .arn(need("arn")?)
+                .role_arn(need("roleArn")?)
+                .input(need("input")?)
                 .retry_policy(retries.build())
                 .build()
                 .map_err(|error| CallError::malformed(action::CREATE, error))?;
@@ -68,20 +69,12 @@ pub async fn make(scope: &Scope, call: &Call) -> Result<(), CallError> {
             let at_once = at_once.map_err(|error| CallError::malformed(action::CREATE, error))?;
             let request = client(scope).create_schedule().name(name).target(target);
             let request = request.action_after_completion(ActionAfterCompletion::Delete).flexible_time_window(at_once);
-            let answer = request.schedule_expression(need(named, "scheduleExpression")?).send().await;
-            match answer.map_err(|error| CallError::from_sdk(action::CREATE, &error)) {
+            let answer = request.schedule_expression(parameter(call, "scheduleExpression")?).send().await;
+            match CallError::or(action::CREATE, answer) {
                 Err(error) if error.code.as_deref() == Some("ConflictException") => Ok(()),
                 answer => answer.map(drop),
             }
         }
-        other => Err(CallError::malformed(action::CREATE, format!("`{other}` is not a call that this function makes"))),
+        _ => Err(not_ours(call)),
     }
-}
-
-fn need<'a>(named: &'a Value, name: &'static str) -> Result<&'a str, CallError> {
-    text(named, name).ok_or_else(|| lacks(name))
-}
-
-fn lacks(name: &str) -> CallError {
-    CallError::malformed(action::CREATE, format!("the parameter `{name}` is missing"))
 }

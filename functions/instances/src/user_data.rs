@@ -8,9 +8,9 @@ use aws_sdk_ec2::Client;
 use aws_sdk_ec2::types::{InstanceAttributeName, SecureBlobAttributeValue};
 use aws_smithy_types::{Blob, base64};
 use chrono::{DateTime, Utc};
-use rescind::signal::{field, text};
+use rescind::signal::field;
 use rescind::{Call, Resource, Snapshot};
-use rescind_lambda::{CallError, CallFailure, Operation, Recorded, Scope};
+use rescind_lambda::{CallError, CallFailure, Operation, Recorded, Scope, lacks, parameter};
 use serde_json::{Value, json};
 
 use crate::instance::{self, action};
@@ -88,7 +88,7 @@ impl fmt::Debug for UserData {
 pub(crate) async fn read(client: &Client, id: &str) -> Result<Option<UserData>, CallError> {
     let attribute = InstanceAttributeName::UserData;
     let answer = client.describe_instance_attribute().instance_id(id).attribute(attribute).send().await;
-    let answer = match answer.map_err(|error| CallError::from_sdk(action::DESCRIBE_ATTRIBUTE, &error)) {
+    let answer = match CallError::or(action::DESCRIBE_ATTRIBUTE, answer) {
         Err(error) if error.failure == CallFailure::Gone => return Ok(None),
         answer => answer?,
     };
@@ -179,9 +179,8 @@ pub(crate) fn name_in(call: &Call) -> Option<&str> {
 
 /// Makes such a call, with the value that is kept under its name.
 pub(crate) async fn make(scope: &Scope, call: &Call) -> Result<(), CallError> {
-    let lacks = |name: &str| CallError::malformed(MODIFY, format!("the parameter `{name}` is missing"));
-    let id = text(&call.parameters, "instanceId").ok_or_else(|| lacks("InstanceId"))?;
-    let name = name_in(call).ok_or_else(|| lacks("UserData"))?;
+    let id = parameter(call, "instanceId")?;
+    let name = name_in(call).ok_or_else(|| lacks(call, "UserData"))?;
     let request = instance::client(scope).modify_instance_attribute().instance_id(id);
     // Each as the Amazon EC2 user guide has it, *Work with instance user data*: encoded already, or cleared.
     let request = if name.is_empty() {
@@ -193,7 +192,7 @@ pub(crate) async fn make(scope: &Scope, call: &Call) -> Result<(), CallError> {
         let value = value.ok_or_else(|| CallError::malformed(MODIFY, format!("the baseline does not have {name}")))?;
         request.attribute(InstanceAttributeName::UserData).value(base64::encode(value))
     };
-    request.send().await.map(drop).map_err(|error| CallError::from_sdk(MODIFY, &error))
+    CallError::or(MODIFY, request.send().await).map(drop)
 }
 
 #[cfg(test)]

@@ -363,8 +363,12 @@ pub fn unless_gone<T>(answer: Result<T, CallError>) -> Result<Option<T>, CallErr
 /// # Errors
 /// When it is missing, which it is in no plan of ours: the journal was written by somebody else.
 pub fn parameter<'c>(call: &'c Call, name: &str) -> Result<&'c str, CallError> {
-    let missing = || CallError::malformed("parameters", format!("{} lacks the parameter `{name}`", call.call));
-    rescind::signal::text(&call.parameters, name).ok_or_else(missing)
+    rescind::signal::text(&call.parameters, name).ok_or_else(|| lacks(call, name))
+}
+
+/// The error for a call without a parameter that it can't be made without.
+pub fn lacks(call: &Call, name: &str) -> CallError {
+    CallError::malformed("parameters", format!("{} lacks the parameter `{name}`", call.call))
 }
 
 /// The error for a call that the remediation does not make.

@@ -19,7 +19,7 @@ mod settings;
 mod standing;
 pub mod testing;
 
-pub use aws::{CallError, CallFailure, Scope, not_ours, parameter, unless_gone};
+pub use aws::{CallError, CallFailure, Scope, lacks, not_ours, parameter, unless_gone};
 pub use baseline::{EARLIER_STATE_OPERATIONS, KEEPING_OPERATIONS, KEPT_VALUE_OPERATIONS};
 pub use environment::Expiry;
 pub use remediation::{

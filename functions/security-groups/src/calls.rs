@@ -338,7 +338,7 @@ pub async fn make(scope: &Scope, call: &Call) -> Result<(), CallError> {
             let request = client.revoke_security_group_ingress().group_id(group_id);
             let request = request.set_security_group_rule_ids(some(security_group_rule_ids));
             let answer = request.set_ip_permissions(some(into_sdk(ip_permissions))).send().await;
-            answer.map(drop).map_err(|error| CallError::from_sdk(action::REVOKE_INGRESS, &error))
+            CallError::or(action::REVOKE_INGRESS, answer).map(drop)
         }
         action::REVOKE_EGRESS => {
             let RevokeParameters { group_id, security_group_rule_ids, ip_permissions } =
@@ -346,7 +346,7 @@ pub async fn make(scope: &Scope, call: &Call) -> Result<(), CallError> {
             let request = client.revoke_security_group_egress().group_id(group_id);
             let request = request.set_security_group_rule_ids(some(security_group_rule_ids));
             let answer = request.set_ip_permissions(some(into_sdk(ip_permissions))).send().await;
-            answer.map(drop).map_err(|error| CallError::from_sdk(action::REVOKE_EGRESS, &error))
+            CallError::or(action::REVOKE_EGRESS, answer).map(drop)
         }
         action::AUTHORIZE_INGRESS => {
             let AuthorizeParameters { group_id, ip_permissions, tag_specifications } =
@@ -355,7 +355,7 @@ pub async fn make(scope: &Scope, call: &Call) -> Result<(), CallError> {
                 let request = client.authorize_security_group_ingress().group_id(&group_id);
                 let request = request.set_tag_specifications(specifications(&tag_specifications));
                 let request = request.set_ip_permissions(some(into_sdk(permissions)));
-                async { request.send().await.map_err(|error| CallError::from_sdk(action::AUTHORIZE_INGRESS, &error)) }
+                async { CallError::or(action::AUTHORIZE_INGRESS, request.send().await) }
             })
             .await
         }
@@ -366,7 +366,7 @@ pub async fn make(scope: &Scope, call: &Call) -> Result<(), CallError> {
                 let request = client.authorize_security_group_egress().group_id(&group_id);
                 let request = request.set_tag_specifications(specifications(&tag_specifications));
                 let request = request.set_ip_permissions(some(into_sdk(permissions)));
-                async { request.send().await.map_err(|error| CallError::from_sdk(action::AUTHORIZE_EGRESS, &error)) }
+                async { CallError::or(action::AUTHORIZE_EGRESS, request.send().await) }
             })
             .await
         }
@@ -375,7 +375,7 @@ pub async fn make(scope: &Scope, call: &Call) -> Result<(), CallError> {
             let updates = security_group_rules.into_iter().map(RuleUpdate::into_sdk).collect();
             let request =
                 client.modify_security_group_rules().group_id(group_id).set_security_group_rules(Some(updates));
-            request.send().await.map(drop).map_err(|error| CallError::from_sdk(action::MODIFY_RULES, &error))
+            CallError::or(action::MODIFY_RULES, request.send().await).map(drop)
         }
         other => Err(CallError::malformed("ec2", format!("`{other}` is not a call that this function makes"))),
     }

@@ -129,12 +129,8 @@ struct Found {
 
 /// The groups that a filter finds.
 async fn describe_group(client: &Client, filter: Filter) -> Result<Vec<Found>, CallError> {
-    let answer = client
-        .describe_security_groups()
-        .filters(filter)
-        .send()
-        .await
-        .map_err(|error| CallError::from_sdk(action::DESCRIBE_GROUPS, &error))?;
+    let answer = client.describe_security_groups().filters(filter).send().await;
+    let answer = CallError::or(action::DESCRIBE_GROUPS, answer)?;
     let group = |group: &aws_sdk_ec2::types::SecurityGroup| {
         let found = SecurityGroup { id: group.group_id()?.to_owned(), tags: tags(group.tags()), rules: Vec::new() };
         Some(Found {
@@ -147,12 +143,8 @@ async fn describe_group(client: &Client, filter: Filter) -> Result<Vec<Found>, C
 }
 
 async fn default_vpc(client: &Client) -> Result<Option<String>, CallError> {
-    let answer = client
-        .describe_vpcs()
-        .filters(filter("is-default", "true"))
-        .send()
-        .await
-        .map_err(|error| CallError::from_sdk(action::DESCRIBE_VPCS, &error))?;
+    let answer = client.describe_vpcs().filters(filter("is-default", "true")).send().await;
+    let answer = CallError::or(action::DESCRIBE_VPCS, answer)?;
     Ok(answer.vpcs().first().and_then(|vpc| vpc.vpc_id()).map(str::to_owned))
 }
 
@@ -168,7 +160,7 @@ async fn describe_rules(client: &Client, group: &str) -> Result<Vec<Rule>, CallE
     let mut pages = client.describe_security_group_rules().filters(filter("group-id", group)).into_paginator().send();
     let mut rules = Vec::new();
     while let Some(page) = pages.next().await {
-        let page = page.map_err(|error| CallError::from_sdk(action::DESCRIBE_RULES, &error))?;
+        let page = CallError::or(action::DESCRIBE_RULES, page)?;
         for rule in page.security_group_rules() {
             rules.push(live_rule(rule).ok_or_else(|| {
                 let id = rule.security_group_rule_id().unwrap_or("a rule without id");

@@ -1,8 +1,6 @@
 //! `credentials-compromised`: keys and sessions are taken out of use, and come back as they were; and what must not be
 //! touched is not.
 
-use std::time::Duration;
-
 use rescind::{Outcome, Status, Verdict};
 use rescind_tests::guardduty::{attack_sequence, compromised, credentials, hostile_instance_with, read_bucket};
 use rescind_tests::scenes::identity::{EARLIER, key, keys_in_words, policy, profile, put_policy, role, session, user};
@@ -180,22 +178,8 @@ async fn the_same_finding_ten_times_and_five_of_one_session_are_one_denial() {
         other["detail"]["service"]["eventFirstSeen"] = json!("2026-11-24T09:00:00Z");
         findings.push(other);
     }
-    let input = world.route(&finding).await.remove(0).input;
     let world = &world;
-    let answers = findings.into_iter().map(|event| {
-        let mut input = input.clone();
-        input["event"] = event;
-        async move {
-            for _ in 0..100 {
-                if let Ok(mut answer) = world.invoke(&input).await {
-                    return answer.outcomes.remove(0);
-                }
-                tokio::time::sleep(Duration::from_millis(700)).await;
-            }
-            panic!("no answer:\n{}", world.function.log().join("\n"))
-        }
-    });
-    let outcomes = futures_util::future::join_all(answers).await;
+    let outcomes = crate::deliver_all(world, findings).await;
     let denied: std::collections::BTreeSet<&str> =
         outcomes.iter().filter(|one| one.status == Status::Reverted).map(|one| one.id.as_str()).collect();
     assert_eq!(denied.len(), 1, "{:?}", outcomes.iter().map(|one| (one.status, &one.reason)).collect::<Vec<_>>());

@@ -25,6 +25,11 @@ mod serial_console_enabled;
 mod trouble;
 mod user_data_changed;
 
+use std::time::Duration;
+
+use rescind::Outcome;
+use rescind_tests::World;
+use serde_json::Value;
 use tokio::sync::{Mutex, MutexGuard};
 
 /// What tries every remediation in every way keeps all processors busy by itself: one such test at a time, or calls take so long
@@ -32,4 +37,23 @@ use tokio::sync::{Mutex, MutexGuard};
 async fn alone() -> MutexGuard<'static, ()> {
     static BUSY: Mutex<()> = Mutex::const_new(());
     BUSY.lock().await
+}
+
+/// Delivers events of one rule side by side, each until it is answered, as Lambda does, but sooner.
+async fn deliver_all(world: &World, events: Vec<Value>) -> Vec<Outcome> {
+    let routed = world.route(events.first().expect("an event")).await.remove(0).input;
+    let delivered = events.into_iter().map(|event| {
+        let mut input = routed.clone();
+        input["event"] = event;
+        async move {
+            for _ in 0..100 {
+                if let Ok(mut answer) = world.invoke(&input).await {
+                    return answer.outcomes.remove(0);
+                }
+                tokio::time::sleep(Duration::from_millis(700)).await;
+            }
+            panic!("no answer:\n{}", world.function.log().join("\n"))
+        }
+    });
+    futures_util::future::join_all(delivered).await
 }
