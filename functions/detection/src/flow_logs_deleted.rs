@@ -48,7 +48,7 @@ pub struct Deleted {
 pub struct Known {
     /// What it was, with its tags; else why that is not known.
     earlier: Result<(Definition, Vec<(String, String)>), String>,
-    /// It is there: it was not deleted.
+    /// It is listed still, or again: ids don't come back.
     is_there: bool,
     /// When one like it was made.
     since: Option<String>,
@@ -123,7 +123,9 @@ impl Remediation for FlowLogsDeleted {
         let (id, Known { earlier, is_there, since }) = (&subject.resource.id, &subject.state.more);
         let at = subject.target.at.to_rfc3339_opts(SecondsFormat::Secs, true);
         if *is_there {
-            return Assessment::harmless(format!("the flow log {id} is still there"));
+            // The answer did not say so, or `hear` would have: what EC2 lists is older than the call.
+            let reason = format!("the flow log {id} is still listed, though the call that deleted it was accepted");
+            return Assessment::unclear(reason);
         }
         let gone = format!("the flow log {id} was deleted at {at}");
         let (was, _) = match earlier {

@@ -101,7 +101,7 @@ impl Attachment {
             };
             let limit = async {
                 match &principal.boundary {
-                    Some(arn) => Power::read(&client, arn, &resource.account).await,
+                    Some(arn) => Power::read(&client, arn, &resource.account, None).await,
                     None => Ok(None),
                 }
             };
@@ -110,7 +110,9 @@ impl Attachment {
             let before = before?.map(|state| (state.captured_text(), had(&state, policy)));
             Ok(Self { boundary: boundary?, before, principal: Some(principal), power: None })
         };
-        let (holder, power) = tokio::join!(Box::pin(holder), Box::pin(Power::read(&client, policy, &resource.account)));
+        let name = format!("{}/{}", kind.word().to_lowercase(), resource.id);
+        let power = Power::read(&client, policy, &resource.account, Some(&name));
+        let (holder, power) = tokio::join!(Box::pin(holder), Box::pin(power));
         Ok(Self { power: power?, ..holder? })
     }
 }

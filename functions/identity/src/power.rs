@@ -42,10 +42,10 @@ impl Power {
         Some(Self { weight, reason: managed.sentence.to_owned() })
     }
 
-    /// By its document.
-    pub fn of_document(document: &str, account: &str) -> Self {
+    /// By its document; and by who has it, as `user/…` without the path, where what he may do to himself matters.
+    pub fn of_document(document: &str, account: &str, holder: Option<&str>) -> Self {
         match Policy::parse(document) {
-            Ok(policy) => Self::of_reading(&identity_policy([&policy], account)),
+            Ok(policy) => Self::of_reading(&identity_policy([&policy], account, holder)),
             Err(problem) => Self { weight: Weight::Doubtful, reason: problem.to_string() },
         }
     }
@@ -64,11 +64,16 @@ impl Power {
         Self { weight, reason: unclear.unwrap_or(&reading.reason).clone() }
     }
 
-    /// Reads a managed policy; `None` when it is gone.
+    /// Reads a managed policy, as [`Power::of_document`] takes it; `None` when it is gone.
     ///
     /// # Errors
     /// When IAM could not be asked.
-    pub async fn read(client: &Client, arn: &str, account: &str) -> Result<Option<Self>, CallError> {
+    pub async fn read(
+        client: &Client,
+        arn: &str,
+        account: &str,
+        holder: Option<&str>,
+    ) -> Result<Option<Self>, CallError> {
         if let Some(known) = Self::of_name(arn) {
             return Ok(Some(known));
         }
@@ -79,7 +84,7 @@ impl Power {
         let answer = CallError::or(action::GET_VERSION, request.send().await)?;
         let document = answer.policy_version().and_then(|version| version.document()).and_then(decode);
         let unreadable = || CallError::malformed(action::GET_VERSION, "its document is not URL-encoded text");
-        Ok(Some(Self::of_document(&document.ok_or_else(unreadable)?, account)))
+        Ok(Some(Self::of_document(&document.ok_or_else(unreadable)?, account, holder)))
     }
 }
 
@@ -90,7 +95,8 @@ mod tests {
 
     fn weight(action: &str, resource: &str, condition: &serde_json::Value) -> Weight {
         let statement = json!({"Effect": "Allow", "Action": action, "Resource": resource, "Condition": condition});
-        Power::of_document(&json!({"Version": "2012-10-17", "Statement": statement}).to_string(), "111122223333").weight
+        Power::of_document(&json!({"Version": "2012-10-17", "Statement": statement}).to_string(), "111122223333", None)
+            .weight
     }
 
     #[test]
@@ -101,13 +107,31 @@ mod tests {
     }
 
     #[test]
+    fn a_condition_that_everybody_meets_is_none() {
+        for condition in [
+            json!({"Bool": {"aws:SecureTransport": "true"}}),
+            json!({"StringLike": {"aws:PrincipalArn": "*"}, "BoolIfExists": {"aws:SecureTransport": true}}),
+            json!({"IpAddress": {"aws:SourceIp": ["0.0.0.0/0", "::/0"]}}),
+        ] {
+            assert_eq!(weight("*", "*", &condition), Weight::Heavy, "{condition}");
+        }
+        for condition in [
+            json!({"Bool": {"aws:SecureTransport": "false"}}),
+            json!({"StringNotLike": {"aws:PrincipalArn": "*"}}),
+            json!({"IpAddress": {"aws:SourceIp": "203.0.113.0/24"}}),
+        ] {
+            assert_eq!(weight("*", "*", &condition), Weight::Doubtful, "{condition}");
+        }
+    }
+
+    #[test]
     fn a_detour_or_a_condition_is_left_to_a_person() {
         let mfa = json!({"Bool": {"aws:MultiFactorAuthPresent": "true"}});
         assert_eq!(weight("*", "*", &mfa), Weight::Doubtful);
         assert_eq!(weight("lambda:UpdateFunctionCode", "*", &json!({})), Weight::Doubtful);
         let bounded = json!({"StringEquals": {"iam:PermissionsBoundary": "arn:aws:iam::111122223333:policy/b"}});
         assert_eq!(weight("iam:AttachRolePolicy", "*", &bounded), Weight::Doubtful);
-        assert_eq!(Power::of_document("no policy", "111122223333").weight, Weight::Doubtful);
+        assert_eq!(Power::of_document("no policy", "111122223333", None).weight, Weight::Doubtful);
     }
 
     #[test]

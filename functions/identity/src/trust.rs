@@ -1,6 +1,8 @@
 //! Whom a role's trust policy lets in, who was not let in before.
 
-use rescind::policy::{Exposure, Friends, NamedPrincipal, Policy, Reading, role_trust};
+use std::collections::BTreeSet;
+
+use rescind::policy::{Exposure, Friends, NamedPrincipal, Policy, Reading, Stranger, role_trust};
 use rescind::text::{clean, few};
 use rescind::verdict::Evidence;
 use serde_json::json;
@@ -29,12 +31,17 @@ impl Trust {
         let before = before.map(|before| role_trust(&before, friends)).unwrap_or_default();
         let mut readings = role_trust(&policy, friends);
         for reading in &mut readings {
-            reading.principals.retain(|principal, exposure| !was_open(&before, principal, *exposure));
+            let strangers = reading.strangers.clone();
+            reading.principals.retain(|principal, exposure| !was_open(&before, principal, *exposure, &strangers));
         }
+        // The same statement is open further where a `Deny` is gone.
+        let stood = |one: &Reading, now: &Reading| {
+            one.fingerprint == now.fingerprint && one.exposure >= now.exposure && is_as_wide(one, &now.strangers)
+        };
         let is_new = |reading: &&Reading| {
             reading.is_surely_risky()
                 && reading.exposure >= OPEN
-                && !before.iter().any(|one| one.fingerprint == reading.fingerprint)
+                && !before.iter().any(|one| stood(one, reading))
                 && (names_nobody(&policy, reading) || reading.principals.values().any(|exposure| *exposure >= OPEN))
         };
         let new = readings.iter().filter(is_new).map(|reading| reading.statement).collect();
@@ -71,10 +78,12 @@ impl Trust {
         (!told.is_empty()).then(|| few(told))
     }
 
-    /// The policy without the strangers who are new; `None` when it lets in nobody any more, and can't be put so.
+    /// The policy without the strangers who are new, and without who is gone, whom IAM refuses; `None` when it lets in nobody any more,
+    /// and can't be put so.
     pub fn without_strangers(&self) -> Option<String> {
         let new: Vec<Reading> = self.new_readings().cloned().collect();
-        self.policy.without(&new, OPEN).map(|policy| policy.to_string())
+        let rest = self.policy.without(&new, OPEN).and_then(|rest| rest.without_gone());
+        rest.map(|policy| policy.to_string())
     }
 
     /// What is newly open, or the widest that is.
@@ -98,10 +107,20 @@ impl Trust {
     }
 }
 
-/// Whether a principal was let in before, as far.
-fn was_open(before: &[Reading], principal: &NamedPrincipal, exposure: Exposure) -> bool {
-    let as_far = |reading: &Reading| reading.principals.get(principal).is_some_and(|earlier| *earlier >= exposure);
-    before.iter().any(as_far)
+/// Whether a principal was let in before, as far. Behind a star, the strangers tell who is meant.
+fn was_open(
+    before: &[Reading],
+    principal: &NamedPrincipal,
+    exposure: Exposure,
+    strangers: &BTreeSet<Stranger>,
+) -> bool {
+    let as_far = |reading: &&Reading| reading.principals.get(principal).is_some_and(|earlier| *earlier >= exposure);
+    before.iter().filter(as_far).any(|reading| principal.name != "*" || is_as_wide(reading, strangers))
+}
+
+/// Whether a statement was for all of these strangers.
+fn is_as_wide(earlier: &Reading, strangers: &BTreeSet<Stranger>) -> bool {
+    earlier.exposure == Exposure::Public || strangers.is_subset(&earlier.strangers)
 }
 
 /// Whether a statement is open as a whole, by whom it does not name.
@@ -185,6 +204,51 @@ mod tests {
         let nobody = of(&nobody(), None);
         assert!(nobody.is_ours() && !nobody.is_risky() && nobody.doubtful().is_none());
         assert!(Trust::of("[]", None, &Friends::new("111122223333")).is_err());
+    }
+
+    #[test]
+    fn a_deny_that_is_gone_opens_what_stood_before() {
+        let everybody = json!({"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"});
+        let all_but = |account: &str| {
+            json!({"Effect": "Deny", "Principal": "*", "Action": "sts:*",
+                "Condition": {"StringNotEquals": {"aws:PrincipalAccount": ["111122223333", account]}}})
+        };
+        let policy = |statements: &[&Value]| json!({"Version": "2012-10-17", "Statement": statements}).to_string();
+        let before = policy(&[&everybody, &all_but("111122223333")]);
+        let now = policy(&[&everybody]);
+        assert!(!of(&before, None).is_risky() && of(&now, Some(&before)).is_risky());
+        assert_eq!(of(&now, Some(&before)).without_strangers(), None);
+        // It lets in another stranger than before.
+        let (one, other) =
+            (policy(&[&everybody, &all_but("888888888888")]), policy(&[&everybody, &all_but("999999999999")]));
+        assert!(of(&other, Some(&one)).is_risky() && !of(&one, Some(&one)).is_risky());
+        assert!(!of(&one, Some(&now)).is_risky(), "it is closer than before");
+    }
+
+    #[test]
+    fn behind_a_star_the_condition_tells_who_is_meant() {
+        let meant = |account: &str| trust(&json!("*"), &json!({"StringEquals": {"aws:PrincipalAccount": account}}));
+        assert!(of(&meant("999999999999"), Some(&meant("888888888888"))).is_risky());
+        assert!(!of(&meant("888888888888"), Some(&meant("888888888888"))).is_risky());
+    }
+
+    #[test]
+    fn who_is_gone_hinders_nobody_from_being_put_out() {
+        let now = trust(&json!({"AWS": [OURS, STRANGER, "AROAEXAMPLEGONE12345"]}), &Value::Null);
+        assert_eq!(of(&now, None).without_strangers(), Some(trust(&json!({"AWS": [OURS]}), &Value::Null)));
+        let now = trust(&json!({"AWS": [STRANGER, "AROAEXAMPLEGONE12345"]}), &Value::Null);
+        assert_eq!(of(&now, None).without_strangers(), None);
+    }
+
+    #[test]
+    fn who_is_not_understood_hides_no_stranger() {
+        let pool = json!({"StringEqualsIfExists": {"cognito-identity.amazonaws.com:aud": "us-east-1:pool"}});
+        let both = trust(&json!({"AWS": STRANGER, "Federated": "cognito-identity.amazonaws.com"}), &pool);
+        let trusting = of(&both, None);
+        assert!(trusting.is_risky() && trusting.in_words().contains("account 999999999999"), "{}", trusting.in_words());
+        let left = trust(&json!({"Federated": "cognito-identity.amazonaws.com"}), &pool);
+        assert_eq!(trusting.without_strangers(), Some(left.clone()));
+        assert!(!of(&left, None).is_risky() && of(&left, None).doubtful().is_some());
     }
 
     #[test]

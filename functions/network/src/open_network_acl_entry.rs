@@ -4,6 +4,7 @@
 //! An inbound entry that allows, made by `CreateNetworkAclEntry` or `ReplaceNetworkAclEntry`, as far as it really lets a forbidden source
 //! reach a guarded port: what entries with lower numbers deny, it does not. The other entries stay. An entry that was made is deleted. One
 //! that was replaced becomes what it was, where the baseline or AWS Config's history tells and that was compliant; else it is deleted.
+//! One that denied becomes what it was, too, if another entry lets in by now what it kept out.
 //!
 //! ## Why it is risky
 //! It is the one thing that stands between the internet and an instance whose security group is open. Security Hub control EC2.21; MITRE
@@ -66,11 +67,12 @@ impl Remediation for OpenNetworkAclEntry {
         let resource = signal.resource(acl::KIND, text(request, "networkAclId").unwrap_or("unknown"));
         let says = |name, what| texts(field(request, name)).iter().any(|word| word.eq_ignore_ascii_case(what));
         let is_egress = says("egress", "true") || field(request, "egress") == Some(&Value::Bool(true));
-        if is_egress || says("ruleAction", "deny") {
+        let replaced = (call.name == "ReplaceNetworkAclEntry").then_some(signal.time);
+        // What denies may have taken the place of what denied more.
+        if is_egress || (says("ruleAction", "deny") && replaced.is_none()) {
             let reason = format!("the entry of {} lets nothing in", resource.id);
             return vec![Heard::harmless(resource, reason)];
         }
-        let replaced = (call.name == "ReplaceNetworkAclEntry").then_some(signal.time);
         let Some(entry) = Entry::read(request).filter(|_| resource.id != "unknown") else {
             let told = number(request, "ruleNumber").map(|number| format!(" (entry {number})")).unwrap_or_default();
             let reason = format!("the record does not tell what was let in by {}{told}", resource.id);
@@ -106,6 +108,15 @@ impl Remediation for OpenNetworkAclEntry {
         let entry = subject.target.entry;
         let opens = entry.opens(&subject.state.more.entries, subject.settings);
         let (acl, number) = (&subject.resource.id, entry.number);
+        if let Some((behind, what)) = Self::bared(subject).filter(|_| opens.is_empty()) {
+            let reason =
+                format!("entry {number} of {acl} ({entry}) no longer keeps out what entry {behind} lets in: {what}");
+            if !subject.state.more.entries.contains(&entry) {
+                return Assessment::already_safe(format!("{reason}; it is gone or another one by now"));
+            }
+            let evidence = [("entry", behind.to_string()), ("opens", what), ("instead of a deny", entry.to_string())];
+            return Assessment::risky(reason, vec![Evidence::new(evidence)], vec![piece(number)]);
+        }
         let Some((_, why)) = opens.first() else {
             let reason = format!("entry {number} of {acl} ({entry}) lets no forbidden source reach a guarded port");
             return Assessment::harmless(reason);
@@ -147,6 +158,25 @@ impl Remediation for OpenNetworkAclEntry {
 
     async fn make(&self, scope: &Scope, call: &Call) -> Result<(), CallError> {
         acl::make(scope, call).await
+    }
+}
+
+impl OpenNetworkAclEntry {
+    /// Another entry, and what it opens since one that denied was replaced.
+    fn bared(subject: &Subject<'_, Self>) -> Option<(i32, String)> {
+        let Acl { entries, earlier } = &subject.state.more;
+        let Earlier::Known(Some(was), _) = earlier else { return None };
+        let with = |entry: &Entry| -> Vec<Entry> {
+            entries.iter().filter(|other| other.number != entry.number).chain([entry]).copied().collect()
+        };
+        let (before, now) = (with(was), with(&subject.target.entry));
+        let others = entries.iter().filter(|other| other.number != was.number && !was.is_allow);
+        let mut bared = others.filter_map(|other| {
+            let stood = other.opens(&before, subject.settings);
+            let opens = other.opens(&now, subject.settings).into_iter().find(|one| !stood.contains(one));
+            opens.map(|(what, _)| (other.number, what))
+        });
+        bared.next()
     }
 }
 

@@ -100,13 +100,15 @@ pub enum Protocol {
 impl Protocol {
     /// Reads a protocol; `None` for what is none.
     pub fn parse(text: &str) -> Option<Self> {
-        Some(match text.trim().to_ascii_lowercase().as_str() {
-            "-1" | "all" => Self::All,
-            "tcp" | "6" => Self::Tcp,
-            "udp" | "17" => Self::Udp,
-            "icmp" | "1" => Self::Icmp,
-            "icmpv6" | "58" => Self::Icmpv6,
-            number => Self::Number(number.parse().ok()?),
+        let text = text.trim().to_ascii_lowercase();
+        // By their value: EC2 reads a number, so that `06` is TCP.
+        Some(match (text.as_str(), text.parse::<u8>().ok()) {
+            ("-1" | "all", _) => Self::All,
+            ("tcp", _) | (_, Some(6)) => Self::Tcp,
+            ("udp", _) | (_, Some(17)) => Self::Udp,
+            ("icmp", _) | (_, Some(1)) => Self::Icmp,
+            ("icmpv6", _) | (_, Some(58)) => Self::Icmpv6,
+            (_, number) => Self::Number(number?),
         })
     }
 

@@ -10,9 +10,9 @@ use aws_sdk_s3::config::Region;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::get_bucket_tagging::GetBucketTaggingOutput;
-use rescind::arn::is_region;
+use rescind::arn::{is_account, is_region};
 use rescind::journal::Facts;
-use rescind::policy::Policy;
+use rescind::policy::{NamedPrincipal, Policy, Statement};
 use rescind::signal::{Resource, text};
 use rescind::text::digest;
 use rescind::{Call, Snapshot};
@@ -116,6 +116,22 @@ fn normal(value: &Value) -> Value {
         }
         other => other.clone(),
     }
+}
+
+/// Whether a statement that is there is the one that was put, though its principals differ: Amazon S3 writes the account for a canonical
+/// user, and the ARN for a unique id.
+pub(crate) fn is_rewritten(put: &Statement, live: &Statement) -> bool {
+    let is_written_anew = |one: &NamedPrincipal| match one.kind.as_deref() {
+        Some("CanonicalUser") => true,
+        Some("AWS") => one.name != "*" && !one.name.starts_with("arn:") && !is_account(&one.name),
+        _ => false,
+    };
+    let rest = |statement: &Statement| {
+        let mut rest = statement.raw().clone();
+        rest.as_object_mut().and_then(|fields| fields.remove("Principal"));
+        piece(&rest)
+    };
+    put.principals().iter().any(is_written_anew) && rest(put) == rest(live)
 }
 
 /// The call that gives a bucket this policy, or takes away the one that it has. It is refused for a bucket of another account.

@@ -4,7 +4,7 @@
 //! What one call of `PutBucketPolicy` opened: statements that surely let in everybody, or somebody who is neither ours nor trusted, with
 //! their conditions and the statements that deny considered. The policy before the call comes back as a whole where it is known and let in
 //! no stranger. Else only those statements go, or those principals of them, and a policy of which nothing is left is deleted.
-//! What let strangers in before stays, where the earlier policy is known. A statement that is not understood, or that lets a service act for anybody, is told and left.
+//! What let strangers in before stays, where the earlier policy is known; put again alone, it is told. A statement that is not understood, or that lets a service act for anybody, is told and left.
 //!
 //! ## Why it is risky
 //! Everybody can read, or write, what is in the bucket. Security Hub controls S3.2, S3.3 and S3.6; MITRE ATT&CK T1530.
@@ -16,7 +16,7 @@
 //! Who uses the bucket by such a statement is refused; a site that is meant to be public needs the exempt tag. It can be undone: the policy is put
 //! back as it was written. Earlier state: the baseline, else the history of AWS Config, which has to record buckets. Block Public Access may
 //! keep the public out all the same: a policy is judged as if it did not, since it can be switched off. A policy that denies
-//! Rescind's role makes it fail, aloud.
+//! Rescind's role makes it fail, aloud; so does an earlier one that names a user or role which is gone by now.
 //!
 //! ## Tags
 //! Those of every remediation; `rescind:trusted-accounts` and `rescind:organization` tell who is no stranger.
@@ -26,7 +26,7 @@
 //! "public"*. AWS Config developer guide: *Components of a configuration item*.
 
 use chrono::{DateTime, Utc};
-use rescind::policy::{Exposure, Policy, Reading, resource_policy};
+use rescind::policy::{Exposure, Policy, Reading, Statement, resource_policy};
 
 use crate::bucket::{self, DELETE, Earlier, GET, PUT, State, TAGS};
 
@@ -96,20 +96,22 @@ impl Remediation for PublicBucketPolicy {
             Err(problem) => return Assessment::unclear(format!("the policy of bucket {bucket}: {problem}")),
         };
         // What the call put, where the record tells it; else what is there now.
-        let put = match target.policy.as_ref().map(|policy| Policy::from_value(policy.clone())) {
-            Some(Ok(policy)) => Some(resource_policy(&policy, &subject.friends())),
-            // What can't be read of the record, may be anything.
-            Some(Err(_)) | None => None,
+        // What can't be read of the record, may be anything.
+        let told = target.policy.as_ref().and_then(|policy| Policy::from_value(policy.clone()).ok());
+        let put = told.as_ref().map(|told| resource_policy(told, &subject.friends()));
+        let is_rewritten = |put: &Reading, reading: &Reading| {
+            let (put, live) = (statement(told.as_ref(), put), statement(judged.policy.as_ref(), reading));
+            put.zip(live).is_some_and(|(put, live)| bucket::is_rewritten(put, live))
         };
-        let is_put = |reading: &Reading| {
-            let is_same = |put: &Reading| put.exposure == reading.exposure && put.strangers == reading.strangers;
-            put.as_ref().is_none_or(|put| put.iter().any(is_same))
+        let is_same = |put: &Reading, reading: &Reading| {
+            (put.exposure == reading.exposure && put.strangers == reading.strangers) || is_rewritten(put, reading)
         };
-        let found: Vec<&(String, Reading)> = judged
+        let is_put = |reading: &Reading| put.as_ref().is_none_or(|put| put.iter().any(|one| is_same(one, reading)));
+        let (stood, found): (Vec<_>, Vec<_>) = judged
             .risky
             .iter()
-            .filter(|(piece, reading)| is_put(reading) && !judged.stood_before(piece, reading))
-            .collect();
+            .filter(|(_, reading)| is_put(reading))
+            .partition(|(piece, reading)| judged.stood_before(piece, reading));
         let (sure, left): (Vec<_>, Vec<_>) = found.into_iter().partition(|(_, reading)| is_to_go(reading));
         let words = |some: &[&(String, Reading)]| few(some.iter().map(|(_, reading)| in_words(reading)).collect());
         let evidence = |some: &[&(String, Reading)]| {
@@ -119,6 +121,13 @@ impl Remediation for PublicBucketPolicy {
         };
         let reason = format!("the policy of bucket {bucket}: {}", words(if sure.is_empty() { &left } else { &sure }));
         let was_sure = put.iter().flatten().any(is_to_go);
+        // All that the call put is there, and was before: nothing of it was taken back.
+        let is_again = was_sure
+            && put
+                .iter()
+                .flatten()
+                .filter(|one| is_to_go(one))
+                .all(|one| stood.iter().any(|(_, now)| is_same(one, now)));
         match (sure.is_empty(), left.is_empty()) {
             (false, _) => {
                 Assessment::risky(reason, evidence(&sure), sure.into_iter().map(|(piece, _)| piece.clone()).collect())
@@ -127,6 +136,13 @@ impl Remediation for PublicBucketPolicy {
                 "{reason}; that is left to a person, and what surely was open is closed already"
             )),
             (true, false) => Assessment::report(format!("{reason}; left to a person"), evidence(&left)),
+            (true, true) if is_again => Assessment::report(
+                format!(
+                    "the policy of bucket {bucket}: {}; AWS Config saw that before the call already, so it is left to a person",
+                    words(&stood)
+                ),
+                evidence(&stood),
+            ),
             (true, true) if was_sure && judged.risky.is_empty() => {
                 Assessment::already_safe(format!("the policy of bucket {bucket} lets no stranger in any more"))
             }
@@ -153,10 +169,13 @@ impl Remediation for PublicBucketPolicy {
                     |(piece, reading): &(String, Reading)| offenders.contains(piece).then(|| reading.clone());
                 let readings: Vec<Reading> = judged.risky.iter().filter_map(is_meant).collect();
                 let rest = judged.policy.as_ref().and_then(|policy| policy.without(&readings, Exposure::Shared));
-                (rest.map(|rest| rest.to_string()), format!("its earlier policy {why}, so that only this is taken out"))
+                let put = rest.as_ref().and_then(Policy::without_gone);
+                let gone = if put == rest { "" } else { ", with users or roles that are gone, whom Amazon S3 refuses" };
+                let note = format!("its earlier policy {why}, so that only this is taken out{gone}");
+                (put.map(|put| put.to_string()), note)
             }
         };
-        Plan { note: Some(note), ..Plan::of([Step::planned(put(policy.as_deref()), put(Some(live)))]) }
+        Plan::of([Step::planned(put(policy.as_deref()), put(Some(live)))]).noting(note)
     }
 
     async fn make(&self, scope: &Scope, call: &Call) -> Result<(), CallError> {
@@ -180,9 +199,8 @@ impl Judged {
         let read = |text: Option<&String>| text.map(|text| Policy::parse(text)).transpose();
         let risky = |policy: Option<&Policy>| -> Vec<(String, Reading)> {
             let readings = policy.map(|policy| resource_policy(policy, &friends)).unwrap_or_default().into_iter();
-            let raw = |reading: &Reading| Some(policy?.statements().get(reading.statement)?.raw());
             let risky = readings.filter(|reading| reading.exposure.is_risky());
-            risky.filter_map(|reading| Some((bucket::piece(raw(&reading)?), reading))).collect()
+            risky.filter_map(|reading| Some((bucket::piece(statement(policy, &reading)?.raw()), reading))).collect()
         };
         let policy = read(subject.state.policy.as_ref()).map_err(|problem| problem.to_string())?;
         // An earlier policy that can't be read is as good as none that is known.
@@ -201,6 +219,11 @@ impl Judged {
             before == piece && was.exposure >= reading.exposure && was.strangers == reading.strangers
         })
     }
+}
+
+/// The statement that a reading of a policy is about.
+fn statement<'p>(policy: Option<&'p Policy>, reading: &Reading) -> Option<&'p Statement> {
+    policy?.statements().get(reading.statement)
 }
 
 /// Surely open to strangers, and not only to a service that acts for them.

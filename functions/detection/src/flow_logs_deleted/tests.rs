@@ -125,7 +125,8 @@ fn one_like_it_is_enough_and_another_one_is_not() {
     let other = definition(&json!({"logDestination": "arn:aws:s3:::elsewhere"})).unwrap();
     assert!(matches!(judged(known(), Some(&other)).0, Assessment::Risky { .. }));
     let still_there = Known { is_there: true, ..known() };
-    assert!(matches!(judged(still_there, None).0, Assessment::Harmless { .. }));
+    // What is read may be older than the call: it is tried again.
+    assert!(matches!(judged(still_there, None).0, Assessment::Unclear { .. }));
 }
 
 #[test]

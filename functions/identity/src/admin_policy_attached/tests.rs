@@ -32,7 +32,7 @@ fn attached(policy: &str) -> (Resource, Target) {
 fn more(policy: &str, document: &Value) -> Attachment {
     let arn = format!("arn:aws:iam::{ACCOUNT}:role/web");
     let principal = Principal { arn, id: "AROA1".to_owned(), ..Principal::default() };
-    let power = Power::of_name(policy).unwrap_or_else(|| Power::of_document(&document.to_string(), ACCOUNT));
+    let power = Power::of_name(policy).unwrap_or_else(|| Power::of_document(&document.to_string(), ACCOUNT, None));
     Attachment { principal: Some(principal), power: Some(power), ..Attachment::default() }
 }
 
@@ -101,7 +101,7 @@ fn a_detour_a_limit_and_what_was_there_before_are_left_to_a_person() {
     reported(own, more(own, &allow("lambda:UpdateFunctionCode")));
     reported("arn:aws:iam::aws:policy/PowerUserAccess", more("arn:aws:iam::aws:policy/PowerUserAccess", &json!({})));
     let administrator = || more(ADMINISTRATOR, &json!({}));
-    let limited = Power::of_document(&allow("s3:*").to_string(), ACCOUNT);
+    let limited = Power::of_document(&allow("s3:*").to_string(), ACCOUNT, None);
     reported(ADMINISTRATOR, Attachment { boundary: Some(limited), ..administrator() });
     let before = Some(("2026-11-24T08:00:00Z".to_owned(), true));
     reported(ADMINISTRATOR, Attachment { before, ..administrator() });
@@ -113,7 +113,7 @@ fn a_detour_a_limit_and_what_was_there_before_are_left_to_a_person() {
 
 #[test]
 fn a_boundary_that_limits_nothing_saves_nobody() {
-    let wide = Power::of_document(&allow("*").to_string(), ACCOUNT);
+    let wide = Power::of_document(&allow("*").to_string(), ACCOUNT, None);
     let limited = Attachment { boundary: Some(wide), ..more(ADMINISTRATOR, &json!({})) };
     assert!(matches!(judged(&attached(ADMINISTRATOR), &standing(ADMINISTRATOR, limited)).0, Assessment::Risky { .. }));
     // Nor does that AWS Config saw the role without the policy.

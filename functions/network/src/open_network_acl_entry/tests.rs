@@ -112,6 +112,52 @@ fn else_it_is_deleted_and_the_outcome_says_why() {
     }
 }
 
+fn denying(number: i32, ports: (u16, u16), source: &str) -> Value {
+    let mut deny = request(number, ports, source);
+    deny["ruleAction"] = json!("deny");
+    deny
+}
+
+#[test]
+fn a_deny_that_was_replaced_comes_back_where_it_kept_something_out() {
+    let was = Entry::read(&denying(90, OPEN, "0.0.0.0/0")).unwrap();
+    let all = entry(100, (0, 65535), "0.0.0.0/0");
+    let at = || "2026-11-24T09:00:00Z".to_owned();
+    for now in
+        [denying(90, OPEN, "10.0.0.0/8"), denying(90, (23, 23), "0.0.0.0/0"), request(90, (443, 443), "0.0.0.0/0")]
+    {
+        let entries = vec![Entry::read(&now).unwrap(), all];
+        let acl = |earlier| Acl { entries: entries.clone(), earlier };
+        let (assessment, plan, state) = judged("ReplaceNetworkAclEntry", &now, acl(Earlier::Known(Some(was), at())));
+        assert!(matches!(assessment, Assessment::Risky { .. }), "{now}: {assessment:?}");
+        let [step] = plan.steps.as_slice() else { panic!("{plan:?}") };
+        let after = state.after(&step.call);
+        assert_eq!(after.get("inbound entry 90"), Some("deny tcp/22 from 0.0.0.0/0"));
+        assert_eq!(after.after(step.inverse.as_ref().unwrap()), state);
+        // Put back already, by Rescind or by somebody else.
+        let back = Acl { entries: vec![was, all], earlier: Earlier::Known(Some(was), at()) };
+        let (assessment, ..) = judged("ReplaceNetworkAclEntry", &now, back);
+        assert!(matches!(assessment, Assessment::AlreadySafe { .. }), "{now}: {assessment:?}");
+        // Nobody knows that there was a deny.
+        let (assessment, ..) = judged("ReplaceNetworkAclEntry", &now, acl(Earlier::default()));
+        assert!(matches!(assessment, Assessment::Harmless { .. }), "{now}: {assessment:?}");
+    }
+    // What it kept out, nothing lets in.
+    let now = denying(90, OPEN, "10.0.0.0/8");
+    let entries = vec![Entry::read(&now).unwrap(), entry(100, (443, 443), "0.0.0.0/0")];
+    let acl = Acl { entries, earlier: Earlier::Known(Some(was), at()) };
+    assert!(matches!(judged("ReplaceNetworkAclEntry", &now, acl).0, Assessment::Harmless { .. }));
+}
+
+#[test]
+fn a_protocol_is_known_by_its_value() {
+    for protocol in [json!("06"), json!("+6"), json!(6), json!("tcp")] {
+        let mut told = request(100, OPEN, "0.0.0.0/0");
+        told["aclProtocol"] = protocol;
+        assert_eq!(Entry::read(&told), Some(entry(100, OPEN, "0.0.0.0/0")));
+    }
+}
+
 #[test]
 fn what_lets_nothing_in_needs_no_look() {
     for (name, value) in [("egress", json!(true)), ("egress", json!("true")), ("ruleAction", json!("deny"))] {

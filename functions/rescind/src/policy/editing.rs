@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::document::{Policy, Statement};
 use super::exposure::{Exposure, Reading};
-use super::principal::NamedPrincipal;
+use super::principal::{NamedPrincipal, Who};
 
 impl Policy {
     /// The policy without these statements; `None` when none is left: then the policy is to be deleted, since AWS takes none that is
@@ -50,6 +50,17 @@ impl Policy {
             principals.insert(reading.statement, named);
         }
         self.without_principals(&principals)
+    }
+
+    /// The policy without the users and roles that are gone. AWS shows the unique id of one, which lets nobody in, and takes no policy
+    /// that names it (`Invalid principal in policy`): so whoever deletes a role could keep a policy from being put. `None` when no
+    /// statement is left.
+    pub fn without_gone(&self) -> Option<Self> {
+        let gone = |statement: &Statement| -> BTreeSet<NamedPrincipal> {
+            statement.principals().iter().filter(|one| one.who() == Who::Deleted).cloned().collect()
+        };
+        let gone = self.statements.iter().map(gone).enumerate().filter(|(_, gone)| !gone.is_empty());
+        self.without_principals(&gone.collect())
     }
 }
 

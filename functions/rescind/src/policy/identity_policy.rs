@@ -6,18 +6,21 @@
 //!
 //! An action counts where it is allowed on all resources of its kind in the own account: on `*`, on `role/*`, on everything but
 //! some. On named resources, or on names that begin in some way, it does not, since what those are is not known here.
-//! `user/${aws:username}` counts for the actions by which one gives oneself permissions.
+//! `user/${aws:username}`, and the name of who has the policy where that is known, count for the actions by which one gives oneself
+//! permissions.
 //!
 //! A `Deny` takes away what it covers, if it has no condition. Conditions on an `Allow` that ask how, when or from where (a
-//! second factor, addresses, a region) make nobody harmless, and the reading says that they stand there. Any other condition
+//! second factor, addresses, a region) make nobody harmless, and the reading says that they stand there; those that everybody meets
+//! are none. Any other condition
 //! (`iam:PassedToService`, `iam:PermissionsBoundary`, a tag of the resource) may limit what it gives: the reading says that
 //! this is unclear, and does not count it. Permissions boundaries and organizations' policies are not seen here.
 
-use super::condition::Clause;
+use super::condition::{Clause, Test};
 use super::document::{Effect, Policy, Statement};
-use super::names::{Names, covers, has_wildcard};
+use super::names::{Names, covers, has_wildcard, is_all};
 use super::paths::{EscalationPath, PATHS, Step, step};
 use super::principal::arn_parts;
+use crate::addresses;
 use crate::text::few;
 
 /// What policies make of who has them. The later, the more.
@@ -90,10 +93,15 @@ const CORE: &[Step] = &[
     step("iam:UpdateLoginProfile", "iam:user/"),
 ];
 
-/// What these policies together let a user, a group or a role of this account do.
-pub fn identity_policy<'a>(policies: impl IntoIterator<Item = &'a Policy>, account: &str) -> PowerReading {
+/// What these policies together let a user, a group or a role of this account do. Who that is, is `user/…`, `role/…` or `group/…` with
+/// the name and no path, where it is known: an action on oneself gives oneself permissions.
+pub fn identity_policy<'a>(
+    policies: impl IntoIterator<Item = &'a Policy>,
+    account: &str,
+    holder: Option<&str>,
+) -> PowerReading {
     let statements: Vec<&Statement> = policies.into_iter().flat_map(Policy::statements).collect();
-    let strength = |step: &Step| strength(step, &statements, account);
+    let strength = |step: &Step| strength(step, &statements, account, holder);
     let found = |path: &'static EscalationPath| {
         let steps: Option<Vec<Strength>> = path.steps.iter().map(strength).collect();
         Some(FoundPath { path, strength: steps?.into_iter().max()? })
@@ -143,7 +151,7 @@ fn reason(power: Power, strength: Strength, paths: &[FoundPath]) -> String {
 }
 
 /// How sure it is that a step may be taken on all resources of its kind; `None` when it may not.
-fn strength(step: &Step, statements: &[&Statement], account: &str) -> Option<Strength> {
+fn strength(step: &Step, statements: &[&Statement], account: &str, holder: Option<&str>) -> Option<Strength> {
     let action = step.action.to_ascii_lowercase();
     let about = |effect| {
         let action = action.as_str();
@@ -152,7 +160,7 @@ fn strength(step: &Step, statements: &[&Statement], account: &str) -> Option<Str
     let denies: Vec<&&Statement> =
         about(Effect::Deny).filter(|deny| deny.conditions.is_empty() && deny.unknown.is_empty()).collect();
     let allowed = about(Effect::Allow).filter_map(|allow| {
-        let targets = targets(step, &allow.resources_or_all(), account)?;
+        let targets = targets(step, &allow.resources_or_all(), account, holder)?;
         let is_denied = |target: &String| denies.iter().any(|deny| deny.resources_or_all().contain(target));
         let is_left = targets.iter().any(|target| !is_denied(target));
         is_left.then(|| allow_strength(allow))
@@ -163,11 +171,24 @@ fn strength(step: &Step, statements: &[&Statement], account: &str) -> Option<Str
 fn allow_strength(allow: &Statement) -> Strength {
     if !allow.unknown.is_empty() || !allow.conditions.iter().all(is_circumstance) {
         Strength::Unclear
-    } else if allow.conditions.is_empty() {
+    } else if allow.conditions.iter().all(is_always_met) {
         Strength::Certain
     } else {
         Strength::Conditional
     }
+}
+
+/// Whether a clause keeps nobody out: encryption in transit, a value of any form that each caller has, all addresses.
+fn is_always_met(clause: &Clause) -> bool {
+    const EACH_HAS: &[&str] =
+        &["aws:principalaccount", "aws:principalarn", "aws:principaltype", "aws:requestedregion", "aws:userid"];
+    let is_any = |value: &String| match clause.test {
+        Test::Like => is_all(value) && EACH_HAS.contains(&clause.key.as_str()),
+        Test::Address => addresses::parse(value) == Some(addresses::all_v4()) && clause.key == "aws:sourceip",
+        _ => false,
+    };
+    let is_encryption = clause.test == Test::Bool && clause.key == "aws:securetransport" && clause.is_only("true");
+    !clause.is_negated && (is_encryption || clause.values.iter().any(is_any))
 }
 
 /// Whether a clause asks how, when, from where or by whom, and not on what or with what.
@@ -204,11 +225,13 @@ fn is_circumstance(clause: &Clause) -> bool {
 }
 
 /// Resources of a step's kind that stand for all of them, if these resources are all of them.
-fn targets(step: &Step, resources: &Names, account: &str) -> Option<Vec<String>> {
+fn targets(step: &Step, resources: &Names, account: &str, holder: Option<&str>) -> Option<Vec<String>> {
     match resources {
         Names::Of(patterns) => patterns.iter().find_map(|pattern| {
             let targets = samples(step, pattern, account);
-            (is_oneself(step, pattern) || targets.iter().all(|target| covers(pattern, target))).then_some(targets)
+            let is_oneself =
+                is_oneself(step, pattern) || holder.is_some_and(|own| is_holder(step, pattern, account, own));
+            (is_oneself || targets.iter().all(|target| covers(pattern, target))).then_some(targets)
         }),
         Names::AllBut(patterns) => {
             let is_excepted = patterns
@@ -230,6 +253,30 @@ fn samples(step: &Step, pattern: &str, account: &str) -> Vec<String> {
     let region = if service == "iam" { String::new() } else { or(region, "us-east-1") };
     let sample = |name: &str| format!("arn:{partition}:{service}:{region}:{account}:{prefix}{name}");
     vec![sample("rescind-sample/1"), sample("Z0.y")]
+}
+
+/// Whether a pattern is for who has the policy, and that is all that a step takes.
+fn is_holder(step: &Step, pattern: &str, account: &str, holder: &str) -> bool {
+    const ON_ONESELF: &[&str] = &[
+        "iam:AttachGroupPolicy",
+        "iam:AttachRolePolicy",
+        "iam:AttachUserPolicy",
+        "iam:PutGroupPolicy",
+        "iam:PutRolePolicy",
+        "iam:PutUserPolicy",
+    ];
+    let (kind, name) = holder.split_once('/').unwrap_or_default();
+    let is_named = |[_, _, service, _, owner, resource]: [&str; 6]| {
+        service == "iam"
+            && owner == account
+            && resource
+                .strip_prefix(kind)
+                .is_some_and(|path| path.starts_with('/') && path.ends_with(&format!("/{name}")))
+    };
+    // A path is not known here: one that is written out is taken for the holder's.
+    ON_ONESELF.contains(&step.action)
+        && step.on == format!("iam:{kind}/")
+        && (covers(pattern, &format!("arn:aws:iam::{account}:{holder}")) || arn_parts(pattern).is_some_and(is_named))
 }
 
 /// Whether a pattern is the own user, and that is all that a step takes.

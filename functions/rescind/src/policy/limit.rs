@@ -8,7 +8,7 @@
 use super::condition::{Clause, Quantifier, Test};
 use super::exposure::Stranger;
 use super::issuers::{self, Tenant};
-use super::names::{has_wildcard, is_all};
+use super::names::{covers, has_wildcard, is_all};
 use super::principal::{arn_parts, is_unique_id};
 use super::{Friends, services};
 use crate::addresses::{self, Widest};
@@ -77,17 +77,35 @@ const NOT_WHO: &[&str] = &[
     "lambda:invokedviafunctionurl",
     "s3:authtype",
     "s3:delimiter",
+    "s3:if-match",
+    "s3:if-none-match",
+    "s3:locationconstraint",
     "s3:max-keys",
+    "s3:object-lock-legal-hold",
     "s3:object-lock-mode",
+    "s3:object-lock-remaining-retention-days",
+    "s3:object-lock-retain-until-date",
     "s3:prefix",
+    "s3:requestobjecttagkeys",
     "s3:resourceaccount",
     "s3:signatureage",
     "s3:signatureversion",
     "s3:tlsversion",
     "s3:versionid",
     "s3:x-amz-acl",
+    "s3:x-amz-content-sha256",
+    "s3:x-amz-copy-source",
+    "s3:x-amz-grant-full-control",
+    "s3:x-amz-grant-read",
+    "s3:x-amz-grant-read-acp",
+    "s3:x-amz-grant-write",
+    "s3:x-amz-grant-write-acp",
+    "s3:x-amz-metadata-directive",
+    "s3:x-amz-object-ownership",
     "s3:x-amz-server-side-encryption",
+    "s3:x-amz-server-side-encryption-customer-algorithm",
     "s3:x-amz-storage-class",
+    "s3:x-amz-website-redirect-location",
     "saml:aud",
     "saml:iss",
     "sts:rolesessionname",
@@ -96,8 +114,14 @@ const NOT_WHO: &[&str] = &[
 ];
 
 /// The same, for keys that end in a name of one's own.
-const NOT_WHO_PREFIXES: &[&str] =
-    &["aws:principaltag/", "aws:requesttag/", "aws:resourcetag/", "s3:existingobjecttag/", "s3:requestobjecttag/"];
+const NOT_WHO_PREFIXES: &[&str] = &[
+    "aws:principaltag/",
+    "aws:requesttag/",
+    "aws:resourcetag/",
+    "iam:resourcetag/",
+    "s3:existingobjecttag/",
+    "s3:requestobjecttag/",
+];
 
 fn is_not_who(key: &str) -> bool {
     NOT_WHO.contains(&key) || NOT_WHO_PREFIXES.iter().any(|prefix| key.starts_with(prefix))
@@ -286,7 +310,11 @@ fn of_arn(value: &str, test: Test, context: Context) -> Told {
     if value.contains("${") || (test == Test::Equals && has_wildcard(value)) {
         return Told::Unclear;
     }
-    let Some([_, partition, service, region, owner, resource]) = arn_parts(value) else { return Told::Unclear };
+    let Some([_, partition, service, region, owner, resource]) = arn_parts(value) else {
+        // A text such as `arn:aws:iam::*` is no whole ARN, and yet a pattern of ARNs of anybody's.
+        let is_anybodys = test == Test::Like && ANYBODYS.iter().any(|arn| covers(value, arn));
+        return if is_anybodys { Told::Anybody } else { Told::Unclear };
+    };
     // Wildcards of texts match colons, so that one in front of the account may match another account and more.
     let is_firm = test == Test::Arn || ![partition, service, region].iter().any(|part| has_wildcard(part));
     if is_account(owner) {
@@ -305,6 +333,9 @@ fn of_arn(value: &str, test: Test, context: Context) -> Told {
         _ => Told::Unclear,
     }
 }
+
+/// ARNs that nobody would think of.
+const ANYBODYS: [&str; 2] = ["arn:aws:iam::000000000000:role/Z0.y", "arn:aws:sns:us-east-1:000000000000:Z0.y"];
 
 fn of_network(value: &str, test: Test, _: Context) -> Told {
     unless_fixed(value, test).unwrap_or_else(|| {

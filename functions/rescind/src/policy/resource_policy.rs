@@ -88,17 +88,29 @@ fn read_statement(policy: &Policy, index: usize, statement: &Statement, friends:
         return reading;
     }
     let parties = parties(statement, friends, is_trust);
+    // Found once for all parties: a policy may name hundreds of them, and of actions, too.
+    let is_covering = |other: &&Statement| other.effect == Effect::Deny && covers_all(other, statement);
+    let denies: Vec<&Statement> = policy.statements().iter().filter(is_covering).collect();
     let narrowed: Vec<(Party, Narrowed)> = parties
         .into_iter()
         .map(|party| {
-            let narrowed = narrow(&party, policy, statement, friends, is_trust);
+            let narrowed = narrow(&party, &denies, statement, friends, is_trust);
             (party, narrowed)
         })
         .collect();
-    reading.exposure = narrowed.iter().map(|(_, one)| one.exposure).max().unwrap_or(Exposure::Ours);
+    let exposure = |of: &dyn Fn(&Narrowed) -> bool| {
+        let exposures = narrowed.iter().filter(|(_, one)| of(one)).map(|(_, one)| one.exposure);
+        exposures.max().unwrap_or(Exposure::Ours)
+    };
+    reading.exposure = exposure(&|_| true);
     let widest = || narrowed.iter().filter(|(_, one)| one.exposure == reading.exposure);
+    let mut told = reading.exposure;
     if reading.exposure > Exposure::Ours && widest().all(|(_, one)| one.unclear.is_some()) {
-        reading.unclear = widest().find_map(|(_, one)| one.unclear.clone());
+        // Who is not understood hides nobody who surely is a stranger.
+        match exposure(&|one| one.unclear.is_none()) {
+            sure if sure >= Exposure::Shared => told = sure,
+            _ => reading.unclear = widest().find_map(|(_, one)| one.unclear.clone()),
+        }
     }
     for (party, one) in &narrowed {
         if one.exposure.is_risky() && one.unclear.is_none() {
@@ -108,15 +120,15 @@ fn read_statement(policy: &Policy, index: usize, statement: &Statement, friends:
             reading.strangers.extend(one.strangers.iter().cloned());
         }
     }
-    reading.reason = reason(statement, &reading, &narrowed);
+    reading.reason = reason(statement, told, &reading, &narrowed);
     reading
 }
 
-/// One sentence on what was found.
-fn reason(statement: &Statement, reading: &Reading, narrowed: &[(Party, Narrowed)]) -> String {
+/// One sentence on what was found, as far as is `told`.
+fn reason(statement: &Statement, told: Exposure, reading: &Reading, narrowed: &[(Party, Narrowed)]) -> String {
     let actions = statement.written_actions.in_words();
     let strangers = || few(reading.strangers.iter().map(ToString::to_string).collect());
-    match reading.exposure {
+    match told {
         Exposure::Public => {
             let widest = narrowed.iter().find(|(_, one)| one.exposure == Exposure::Public);
             let who = match widest.map(|(party, _)| party) {
@@ -234,7 +246,7 @@ fn is_ours(who: &Who, friends: &Friends) -> bool {
     }
 }
 
-fn narrow(party: &Party, policy: &Policy, statement: &Statement, friends: &Friends, is_trust: bool) -> Narrowed {
+fn narrow(party: &Party, denies: &[&Statement], statement: &Statement, friends: &Friends, is_trust: bool) -> Narrowed {
     let context = Context { friends, issuer: party.issuer.as_deref(), is_service: party.kind == Kind::Service };
     let has_guests = lets_guests_in(party.issuer.as_deref(), statement);
     let conditions = statement.conditions.iter().map(|clause| {
@@ -246,8 +258,7 @@ fn narrow(party: &Party, policy: &Policy, statement: &Statement, friends: &Frien
             limit => limit,
         }
     });
-    let denies = policy.statements().iter().filter(|other| other.effect == Effect::Deny);
-    let denies = denies.filter_map(|deny| left_by(deny, statement, party, context, is_trust));
+    let denies = denies.iter().filter_map(|deny| left_by(deny, party, context, is_trust));
     let mut narrowest = Narrowed {
         exposure: party.exposure,
         strangers: party.stranger.iter().cloned().collect(),
@@ -343,15 +354,16 @@ fn through(party: &Party, bounds: &[Bound]) -> Narrowed {
     narrowed
 }
 
-/// Whom a `Deny` leaves of a principal that an `Allow` names; `None` when it is about something else.
-fn left_by(deny: &Statement, allow: &Statement, party: &Party, context: Context, is_trust: bool) -> Option<Limit> {
+/// Whether a `Deny` is surely about all that an `Allow` is about.
+fn covers_all(deny: &Statement, allow: &Statement) -> bool {
     let resources = deny.resources_or_all();
-    let is_covered = deny.actions.contain_all(&allow.actions)
+    deny.actions.contain_all(&allow.actions)
         && resources.are_fixed()
-        && resources.contain_all(&allow.resources_or_all());
-    if !is_covered {
-        return None;
-    }
+        && resources.contain_all(&allow.resources_or_all())
+}
+
+/// Whom a `Deny` leaves of a principal that an `Allow` names, all of which it covers; `None` when it is about somebody else.
+fn left_by(deny: &Statement, party: &Party, context: Context, is_trust: bool) -> Option<Limit> {
     let principals = deny.principals.as_ref()?;
     let mut left = Vec::new();
     if principals.all_but {

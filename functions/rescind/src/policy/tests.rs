@@ -148,7 +148,7 @@ fn identity_policies_are_read_as_aws_does() {
     assert!(cases.len() >= 45, "{}", cases.len());
     let mut wrong = Vec::new();
     for case in &cases {
-        let reading = identity_policy([&policy(&case.statements)], ACCOUNT);
+        let reading = identity_policy([&policy(&case.statements)], ACCOUNT, None);
         let power = match reading.power {
             Power::Administrator => "administrator",
             Power::Path => "path",
@@ -194,7 +194,7 @@ fn each_path_is_found_by_its_own_permissions_and_not_without_one() {
         let actions: Vec<&str> = path.actions().collect();
         let found = |actions: &[&str]| {
             let statement = json!({ "Effect": "Allow", "Action": actions, "Resource": "*" });
-            let reading = identity_policy([&policy(&[statement])], ACCOUNT);
+            let reading = identity_policy([&policy(&[statement])], ACCOUNT, None);
             reading.paths.iter().any(|found| std::ptr::eq(found.path, path))
         };
         assert!(found(&actions), "{}", path.name);
@@ -221,9 +221,35 @@ fn a_path_may_be_spread_over_policies() {
     let pass = policy(&[json!({ "Effect": "Allow", "Action": "iam:PassRole", "Resource": "*" })]);
     let run = policy(&[json!({ "Effect": "Allow", "Action": "ec2:RunInstances", "Resource": "*" })]);
     let deny = policy(&[json!({ "Effect": "Deny", "Action": "iam:PassRole", "Resource": "*" })]);
-    assert_eq!(identity_policy([&pass], ACCOUNT).power, Power::Limited);
-    assert_eq!(identity_policy([&pass, &run], ACCOUNT).power, Power::Path);
-    assert_eq!(identity_policy([&pass, &run, &deny], ACCOUNT).power, Power::Limited);
+    assert_eq!(identity_policy([&pass], ACCOUNT, None).power, Power::Limited);
+    assert_eq!(identity_policy([&pass, &run], ACCOUNT, None).power, Power::Path);
+    assert_eq!(identity_policy([&pass, &run, &deny], ACCOUNT, None).power, Power::Limited);
+}
+
+#[test]
+fn who_may_give_himself_permissions_has_them_all() {
+    let power = |action: &str, resource: &str, holder: &str| {
+        let statement = json!({ "Effect": "Allow", "Action": action, "Resource": resource });
+        identity_policy([&policy(&[statement])], ACCOUNT, Some(holder)).power
+    };
+    for (action, resource, holder) in [
+        ("iam:PutUserPolicy", "arn:aws:iam::111122223333:user/eve", "user/eve"),
+        ("iam:PutUserPolicy", "arn:aws:iam::111122223333:user/team/eve", "user/eve"),
+        ("iam:*", "arn:aws:iam::*:user/e*", "user/eve"),
+        ("iam:AttachRolePolicy", "arn:aws:iam::111122223333:role/ci", "role/ci"),
+        ("iam:AttachGroupPolicy", "arn:aws:iam::111122223333:group/ops", "group/ops"),
+    ] {
+        assert_eq!(power(action, resource, holder), Power::Path, "{action} on {resource}");
+        assert_eq!(power(action, resource, "user/bob"), Power::Limited, "{action} on {resource}");
+    }
+    for (action, resource, holder) in [
+        ("iam:PutUserPolicy", "arn:aws:iam::111122223333:user/eve", "role/eve"),
+        ("iam:PutUserPolicy", "arn:aws:iam::111122223333:user/steve", "user/eve"),
+        ("iam:PutUserPolicy", "arn:aws:iam::999999999999:user/eve", "user/eve"),
+        ("iam:CreateAccessKey", "arn:aws:iam::111122223333:user/eve", "user/eve"),
+    ] {
+        assert_eq!(power(action, resource, holder), Power::Limited, "{action} on {resource}");
+    }
 }
 
 #[test]

@@ -97,7 +97,41 @@ fn what_let_strangers_in_before_stays() {
     // The same as before, laid out anew.
     let again = policy(&[allow(&json!({"AWS": ["arn:aws:iam::444455556666:root"]}), &json!(null))]);
     let (assessment, ..) = judged(Some(&again), Some(&again), before(&[account("444455556666")]));
+    assert!(matches!(assessment, Assessment::Report { .. }), "it is open, and nobody closed it: {assessment:?}");
+    // It says so of what is left, and not after something was taken back.
+    let (_, plan, state) = judged(Some(&put), Some(&put), before(&[account("444455556666")]));
+    let (assessment, ..) = judged(Some(&put), left(&plan, &state).as_ref(), before(&[account("444455556666")]));
     assert!(matches!(assessment, Assessment::AlreadySafe { .. }), "{assessment:?}");
+    let (assessment, ..) = judged(Some(&again), None, before(&[account("444455556666")]));
+    assert!(matches!(assessment, Assessment::AlreadySafe { .. }), "{assessment:?}");
+}
+
+#[test]
+fn principals_that_amazon_s3_writes_anew_are_those_of_the_call() {
+    let live = policy(&[account("111122223333"), account("999999999999")]);
+    for principal in [
+        json!({"CanonicalUser": "79a59df900b949e55d96a1e698fbacedfd6e09d98eacf8f8d5218e7cd47ef2be"}),
+        json!({"AWS": ["AROAEXAMPLESTRANGER1"]}),
+    ] {
+        let put = policy(&[account("111122223333"), allow(&principal, &json!(null))]);
+        let (assessment, plan, state) = judged(Some(&put), Some(&live), Earlier::Unknown);
+        assert!(matches!(assessment, Assessment::Risky { .. }), "{principal}: {assessment:?}");
+        assert_eq!(left(&plan, &state), Some(policy(&[account("111122223333")])));
+        // Another statement is another call's.
+        let mut other = account("999999999999");
+        other["Action"] = json!("s3:PutObject");
+        let (assessment, ..) = judged(Some(&put), Some(&policy(&[other])), Earlier::Unknown);
+        assert!(!matches!(assessment, Assessment::Risky { .. }), "{principal}: {assessment:?}");
+    }
+}
+
+#[test]
+fn who_is_gone_keeps_the_rest_from_nothing() {
+    let gone = allow(&json!({"AWS": "AROAEXAMPLEGONE12345"}), &json!(null));
+    let put = policy(&[account("111122223333"), gone, everybody()]);
+    let (_, plan, state) = judged(Some(&put), Some(&put), Earlier::Unknown);
+    assert_eq!(left(&plan, &state), Some(policy(&[account("111122223333")])));
+    assert!(plan.note.unwrap().contains("gone"));
 }
 
 #[test]

@@ -30,6 +30,24 @@ fn the_stranger_goes_and_the_others_stay_as_they_were_written() {
 }
 
 #[test]
+fn who_is_gone_keeps_no_policy_from_being_put() {
+    const GONE: &str = "AROAEXAMPLEGONE12345";
+    let ours = json!({ "AWS": ["arn:aws:iam::111122223333:root"] });
+    let allow = |principal: &Value| json!({ "Effect": "Allow", "Principal": principal, "Action": "s3:GetObject" });
+    let bucket = policy(&[
+        allow(&json!("*")),
+        allow(&json!({ "AWS": GONE })),
+        allow(&json!({ "AWS": ["arn:aws:iam::111122223333:root", GONE] })),
+        json!({ "Effect": "Deny", "NotPrincipal": { "AWS": GONE }, "Action": "s3:PutObject" }),
+    ]);
+    let left = bucket.without(&resource_policy(&bucket, &friends()), Exposure::Shared).unwrap();
+    let left = left.without_gone().unwrap();
+    assert_eq!(left, policy(&[allow(&ours), bucket.statements()[3].raw().clone()]));
+    assert_eq!(policy(&[allow(&json!({ "AWS": GONE }))]).without_gone(), None);
+    assert_eq!(left.without_gone(), Some(left));
+}
+
+#[test]
 fn nothing_left_is_no_policy() {
     for principal in [json!("*"), json!({ "AWS": "*" }), json!({ "AWS": ["999999999999", "*"] })] {
         let bucket =

@@ -211,9 +211,9 @@ proptest! {
     fn identity_policies_get_no_wider_by_a_deny(statements in statements(), deny in statement(&["Deny"])) {
         let before = policy(&statements);
         let deny = policy(&[deny]);
-        let (alone, with_deny) = (identity_policy([&before], ACCOUNT), identity_policy([&before, &deny], ACCOUNT));
+        let (alone, with_deny) = (identity_policy([&before], ACCOUNT, None), identity_policy([&before, &deny], ACCOUNT, None));
         prop_assert!(with_deny.power <= alone.power && with_deny.paths.len() <= alone.paths.len());
-        prop_assert_eq!(&identity_policy([&deny, &before], ACCOUNT), &with_deny);
+        prop_assert_eq!(&identity_policy([&deny, &before], ACCOUNT, None), &with_deny);
     }
 
     #[test]
@@ -222,7 +222,7 @@ proptest! {
             if let Ok(policy) = Policy::from_value(document) {
                 let readings = read(&policy, &friends(), is_trust);
                 let _ = policy.without(&readings, Exposure::Deputy);
-                let _ = identity_policy([&policy], ACCOUNT);
+                let _ = identity_policy([&policy], ACCOUNT, None);
             }
         }
         let _ = Policy::parse(&document.to_string());
@@ -234,5 +234,5 @@ fn no_statements_no_readings() {
     let empty = policy(&[]);
     assert_eq!(read(&empty, &friends(), false), []);
     assert_eq!(read(&empty, &friends(), true), []);
-    assert_eq!(identity_policy([&empty], ACCOUNT).power, Power::Limited);
+    assert_eq!(identity_policy([&empty], ACCOUNT, None).power, Power::Limited);
 }
