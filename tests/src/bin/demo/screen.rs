@@ -214,7 +214,7 @@ impl Screen {
             (
                 "Replay a sample event, in two terminals (what there is: events/README.md):",
                 &[
-                    "cargo lambda watch",
+                    "make watch",
                     "cargo lambda invoke security-groups --data-file \\",
                     "  events/open-security-group-ingress/takes-back-port-range.json",
                 ],
