@@ -28,6 +28,9 @@ pub const DELETE: &str = "ec2:DeleteFlowLogs";
 /// Where a kept state has what AWS Config leaves out: the tags and the role for another account.
 const LEFT_OUT: &str = "FlowLog";
 
+/// The tags of a flow log: key and value.
+pub type Tags = Vec<(String, String)>;
+
 /// What a flow log is made of, but for its id and its tags.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Definition {
@@ -105,15 +108,17 @@ impl Definition {
         }))
     }
 
-    /// A state that was kept, with the tags that the flow log had.
-    pub fn of_state(state: &Snapshot) -> Option<(Self, Vec<(String, String)>)> {
-        let left_out = state.supplementary.get(LEFT_OUT).unwrap_or(&Value::Null);
+    /// A state that was kept, with the tags that the flow log had; `None` for these where only AWS Config tells of it, and not the
+    /// baseline.
+    pub fn of_state(state: &Snapshot) -> Option<(Self, Option<Tags>)> {
+        let kept = state.supplementary.get(LEFT_OUT);
+        let left_out = kept.unwrap_or(&Value::Null);
         let mut whole = state.configuration.clone();
         if let (Some(whole), Some(role)) = (whole.as_object_mut(), field(left_out, "deliverCrossAccountRole")) {
             whole.insert("deliverCrossAccountRole".to_owned(), role.clone());
         }
         let tag = |tag: &Value| Some((text(tag, "key")?.to_owned(), text(tag, "value").unwrap_or_default().to_owned()));
-        let tags = items(field(left_out, "tags")).into_iter().filter_map(tag).collect();
+        let tags = kept.map(|kept| items(field(kept, "tags")).into_iter().filter_map(tag).collect());
         Some((Self::read(&whole)?, tags))
     }
 

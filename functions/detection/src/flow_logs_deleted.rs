@@ -46,8 +46,8 @@ pub struct Deleted {
 /// What is known of a flow log that was deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Known {
-    /// What it was, with its tags; else why that is not known.
-    earlier: Result<(Definition, Vec<(String, String)>), String>,
+    /// What it was, with its tags as far as these are known; else why that is not known.
+    earlier: Result<(Definition, Option<flow_log::Tags>), String>,
     /// It is listed still, or again: ids don't come back.
     is_there: bool,
     /// When one like it was made.
@@ -155,8 +155,10 @@ impl Remediation for FlowLogsDeleted {
 
     fn plan(&self, subject: &Subject<'_, Self>, offenders: &[String]) -> Plan {
         let Ok((was, tags)) = &subject.state.more.earlier else { return Plan::default() };
-        let step = || Step::planned(was.create(tags, &subject.target.token), was.delete());
-        Plan::of(offenders.iter().map(|_| step())).noting("it gets a new id")
+        let told = tags.as_deref().unwrap_or_default();
+        let step = || Step::planned(was.create(told, &subject.target.token), was.delete());
+        let note = if tags.is_some() { "" } else { ", and no tags, since nobody knows those that it had" };
+        Plan::of(offenders.iter().map(|_| step())).noting(format!("it gets a new id{note}"))
     }
 
     async fn make(&self, scope: &Scope, call: &Call) -> Result<(), CallError> {

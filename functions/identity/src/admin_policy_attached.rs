@@ -120,7 +120,7 @@ impl Remediation for AdminPolicyAttached {
             (Some(boundary), _) if boundary.weight < Weight::Heavy => {
                 Some("its permissions boundary takes away from that what would make it an administrator".to_owned())
             }
-            (_, Some((captured, true))) => {
+            (_, Some((captured, true))) if !subject.was_taken_back(&target.policy, captured) => {
                 Some(format!("AWS Config saw it attached already at {captured}, so this call need not have done it"))
             }
             _ => None,

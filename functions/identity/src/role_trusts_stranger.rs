@@ -3,7 +3,7 @@
 //! ## What it takes back
 //! The trust that `UpdateAssumeRolePolicy` or `CreateRole` gave to everybody, to another account without the external ID that is
 //! agreed upon with third parties, or to an identity provider whose tokens anybody can have. The role gets the trust policy that
-//! it had before, where that is known and let in none of them; else the live one without those principals. Where nobody is
+//! it had before, where that is known and let in none of them, and nobody has changed it since; else the live one without those principals. Where nobody is
 //! left, it gets one that denies everybody, since IAM takes none that is empty.
 //!
 //! ## Why it is risky
@@ -156,10 +156,14 @@ impl Remediation for RoleTrustsStranger {
         let live = subject.state.get(TRUST).unwrap_or_default();
         let Ok(trust) = judged(live, subject, &friends) else { return Plan::default() };
         let before = subject.state.more.before.as_ref();
-        let compliant =
-            before.filter(|(document, _)| Trust::of(document, None, &friends).is_ok_and(|one| one.is_ours()));
+        // What somebody else has made of it since, the earlier one knows nothing of.
+        let is_that_of_the_call = subject.target.document.as_ref().is_none_or(|told| trust.is_that_of(told));
+        let compliant = before
+            .filter(|(document, _)| Trust::of(document, None, &friends).is_ok_and(|one| one.is_ours()))
+            .filter(|_| is_that_of_the_call);
         let unfit = match before {
             _ if subject.target.is_new => "the role is new",
+            _ if !is_that_of_the_call => "its trust was changed since the call",
             Some(_) => "its earlier trust was no better",
             None => "its earlier trust is not known",
         };

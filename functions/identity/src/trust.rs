@@ -48,6 +48,11 @@ impl Trust {
         Ok(Self { policy, readings, new })
     }
 
+    /// Whether nobody has changed it since it was put as it is told.
+    pub fn is_that_of(&self, told: &str) -> bool {
+        Policy::parse(told).is_ok_and(|told| told.is_told_as(&self.policy))
+    }
+
     fn new_readings(&self) -> impl Iterator<Item = &Reading> {
         self.readings.iter().filter(|reading| self.new.contains(&reading.statement))
     }

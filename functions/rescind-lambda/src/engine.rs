@@ -97,6 +97,7 @@ impl<R: Remediation> Work<'_, R> {
             common: &self.wanted.common,
             settings: &self.wanted.own,
             own_roles: self.own_roles,
+            taken_back: &self.history.reverts,
         }
     }
 

@@ -3,8 +3,9 @@
 use std::future::Future;
 use std::pin::Pin;
 
+use chrono::{DateTime, TimeDelta};
 use rescind::findings;
-use rescind::journal::Facts;
+use rescind::journal::{Facts, Revert};
 use rescind::policy::Friends;
 use rescind::settings::{OwnSettings, Settings, SettingsError, TagKey, Tags};
 use rescind::signal::{ApiCall, Finding, Involved, Resource, Signal};
@@ -120,6 +121,8 @@ pub struct Subject<'a, R: Remediation + ?Sized> {
     pub settings: &'a R::Settings,
     /// The roles of Rescind itself, by their ARNs.
     pub own_roles: &'a [String],
+    /// What Rescind took back of late, here and from whoever did it now.
+    pub taken_back: &'a [Revert],
 }
 
 impl<R: Remediation + ?Sized> Subject<'_, R> {
@@ -130,6 +133,15 @@ impl<R: Remediation + ?Sized> Subject<'_, R> {
             accounts: self.common.trusted_accounts.iter().cloned().collect(),
             ..Friends::new(&self.resource.account)
         }
+    }
+
+    /// Whether a piece in an earlier state, captured at this moment, may be one that Rescind has taken back: AWS Config may have recorded the
+    /// change before it was taken back, and not recorded yet that it was. Who makes it again does not find it there from before.
+    pub fn was_taken_back(&self, piece: &str, captured: &str) -> bool {
+        const RECORDED_WITHIN: TimeDelta = TimeDelta::minutes(15);
+        let Ok(captured) = DateTime::parse_from_rfc3339(captured) else { return false };
+        let is_it = |revert: &Revert| revert.changes.iter().any(|change| change == piece);
+        self.taken_back.iter().any(|revert| is_it(revert) && captured < revert.at + RECORDED_WITHIN)
     }
 }
 

@@ -52,7 +52,15 @@ pub fn judged<R: Remediation>(
     let tags = Tags::of_rule(tags.iter().copied());
     let common = Settings::parse(&tags, &[R::NAME])?;
     let (settings, own_roles) = (R::Settings::of_tags(&tags)?, [OWN_ROLE.to_owned()]);
-    let subject = Subject { resource, target, state, common: &common, settings: &settings, own_roles: &own_roles };
+    let subject = Subject {
+        resource,
+        target,
+        state,
+        common: &common,
+        settings: &settings,
+        own_roles: &own_roles,
+        taken_back: &[],
+    };
     let assessment = remediation.assess(&subject);
     let plan = match &assessment {
         Assessment::Risky { offenders, .. } => remediation.plan(&subject, offenders),

@@ -27,6 +27,7 @@ mod names;
 mod paths;
 mod principal;
 mod resource_policy;
+mod sameness;
 mod services;
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,5 @@
 //! Buckets: their policies and tags, wherever they are, and how they stood before a change.
 
-use std::collections::BTreeMap;
 use std::error::Error;
 use std::future::Future;
 use std::sync::Arc;
@@ -10,14 +9,16 @@ use aws_sdk_s3::config::Region;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::get_bucket_tagging::GetBucketTaggingOutput;
-use rescind::arn::{is_account, is_region};
+use rescind::arn::is_region;
 use rescind::journal::Facts;
-use rescind::policy::{NamedPrincipal, Policy, Statement};
+use rescind::policy::Policy;
 use rescind::signal::{Resource, text};
 use rescind::text::digest;
 use rescind::{Call, Snapshot};
 use rescind_lambda::{CallError, Recorded, ResourceState, Scope, client, not_ours, parameter, unless_gone};
 use serde_json::{Value, json};
+
+use crate::opened::{Earlier, piece};
 
 pub(crate) const KIND: &str = "AWS::S3::Bucket";
 pub(crate) const GET: &str = "s3:GetBucketPolicy";
@@ -36,26 +37,14 @@ pub struct State {
     pub tags: Vec<(String, String)>,
 }
 
-/// What is known of a bucket's policy before a change.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Earlier {
-    /// Neither the baseline nor AWS Config knows.
-    #[default]
-    Unknown,
-    /// This one, or none, as AWS Config saw it at this moment.
-    Policy(Option<String>, String),
-}
-
-impl Earlier {
-    /// What AWS Config recorded: the policy is a part that it adds to the bucket's configuration.
-    pub(crate) fn of_state(state: &Snapshot) -> Self {
-        let told = state.supplementary.get("BucketPolicy").and_then(|part| part.get("policyText"));
-        match told {
-            Some(Value::Null) => Self::Policy(None, state.captured_text()),
-            Some(Value::String(policy)) => Self::Policy(Some(policy.clone()), state.captured_text()),
-            Some(policy @ Value::Object(_)) => Self::Policy(Some(policy.to_string()), state.captured_text()),
-            _ => Self::Unknown,
-        }
+/// What AWS Config recorded: the policy is a part that it adds to the bucket's configuration.
+pub(crate) fn earlier(state: &Snapshot) -> Earlier {
+    let told = state.supplementary.get("BucketPolicy").and_then(|part| part.get("policyText"));
+    match told {
+        Some(Value::Null) => Earlier::Policy(None, state.captured_text()),
+        Some(Value::String(policy)) => Earlier::Policy(Some(policy.clone()), state.captured_text()),
+        Some(policy @ Value::Object(_)) => Earlier::Policy(Some(policy.to_string()), state.captured_text()),
+        _ => Earlier::Unknown,
     }
 }
 
@@ -79,7 +68,7 @@ impl ResourceState for State {
     fn facts(&self) -> Facts {
         let Some(policy) = &self.policy else { return Facts::new() };
         match Policy::parse(policy) {
-            Ok(policy) => policy.statements().iter().map(|one| (piece(one.raw()), "stands".to_owned())).collect(),
+            Ok(policy) => policy.statements().iter().map(|one| (piece(one), "stands".to_owned())).collect(),
             Err(_) => Facts::from([("policy".to_owned(), digest([policy.as_str()]))]),
         }
     }
@@ -92,46 +81,6 @@ impl ResourceState for State {
         };
         Self { policy, ..self.clone() }
     }
-}
-
-/// The name of a statement among the pieces: the same however it is laid out.
-pub(crate) fn piece(statement: &Value) -> String {
-    format!("statement {}", digest([normal(statement).to_string().as_str()]))
-}
-
-/// A list of one is its element, and lists and fields have no order.
-fn normal(value: &Value) -> Value {
-    match value {
-        Value::Array(list) => {
-            let mut list: Vec<Value> = list.iter().map(normal).collect();
-            list.sort_by_cached_key(ToString::to_string);
-            match list.as_slice() {
-                [lone] => lone.clone(),
-                _ => Value::Array(list),
-            }
-        }
-        Value::Object(fields) => {
-            let sorted: BTreeMap<&String, Value> = fields.iter().map(|(name, value)| (name, normal(value))).collect();
-            sorted.into_iter().map(|(name, value)| (name.clone(), value)).collect()
-        }
-        other => other.clone(),
-    }
-}
-
-/// Whether a statement that is there is the one that was put, though its principals differ: Amazon S3 writes the account for a canonical
-/// user, and the ARN for a unique id.
-pub(crate) fn is_rewritten(put: &Statement, live: &Statement) -> bool {
-    let is_written_anew = |one: &NamedPrincipal| match one.kind.as_deref() {
-        Some("CanonicalUser") => true,
-        Some("AWS") => one.name != "*" && !one.name.starts_with("arn:") && !is_account(&one.name),
-        _ => false,
-    };
-    let rest = |statement: &Statement| {
-        let mut rest = statement.raw().clone();
-        rest.as_object_mut().and_then(|fields| fields.remove("Principal"));
-        piece(&rest)
-    };
-    put.principals().iter().any(is_written_anew) && rest(put) == rest(live)
 }
 
 /// The call that gives a bucket this policy, or takes away the one that it has. It is refused for a bucket of another account.

@@ -107,10 +107,15 @@ impl Remediation for FunctionPermissionPublic {
             return Assessment::harmless(format!("{name} allows nothing"));
         };
         let reason = format!("{name}: {}", reading.reason);
+        let evidence = vec![Evidence::new([("statement", target.sid.clone()), ("opens", reading.reason.clone())])];
+        if !reading.exposure.is_risky() && invokes_for_anybody(statement) {
+            let reason =
+                format!("{name}: a service may invoke it, and no condition says for whose resources; left to a person");
+            return Assessment::report(reason, evidence);
+        }
         if !reading.exposure.is_risky() {
             return Assessment::harmless(reason);
         }
-        let evidence = vec![Evidence::new([("statement", target.sid.clone()), ("opens", reading.reason.clone())])];
         if let Some(unclear) = &reading.unclear {
             return Assessment::report(format!("{reason}; left to a person: {unclear}"), evidence);
         }
@@ -143,6 +148,14 @@ impl Remediation for FunctionPermissionPublic {
             _ => Err(not_ours(call)),
         }
     }
+}
+
+/// Whether a service may invoke the function without a condition. Also one that is nothing to worry about elsewhere: anybody can have AWS
+/// Config, which only writes its records into a bucket, ask a function for a judgement.
+fn invokes_for_anybody(statement: &Value) -> bool {
+    let is_service = field(statement, "principal").is_some_and(|principal| field(principal, "service").is_some());
+    let invokes = text(statement, "action").is_some_and(|action| action.eq_ignore_ascii_case("lambda:InvokeFunction"));
+    is_service && invokes && field(statement, "condition").is_none()
 }
 
 fn standing(target: &Added, statement: Option<Value>) -> Standing<Option<Value>> {

@@ -1,10 +1,11 @@
 //! Takes back what is shared with the world or with strangers.
 //!
-//! A remediation is one file. What they need stands beside them: the `clients`, the `permission` of a Lambda function, and the `bucket`.
+//! A remediation is one file. What they need stands beside them: the `clients`, the `permission` of a Lambda function, the `bucket`, and what a policy has `opened`.
 
 pub mod bucket;
 mod clients;
 pub mod function_permission_public;
+pub mod opened;
 pub mod permission;
 pub mod public_bucket_policy;
 pub mod snapshot_shared;

@@ -39,8 +39,15 @@ fn judged(known: Known, live: Option<&Definition>) -> (Assessment<String>, Plan,
     }
     .with(known);
     let common = Settings::parse(&Tags::default(), &[]).unwrap();
-    let subject =
-        Subject { resource: &resource, target: &target, state: &state, common: &common, settings: &(), own_roles: &[] };
+    let subject = Subject {
+        resource: &resource,
+        target: &target,
+        state: &state,
+        common: &common,
+        settings: &(),
+        own_roles: &[],
+        taken_back: &[],
+    };
     let assessment = FlowLogsDeleted.assess(&subject);
     let plan = FlowLogsDeleted.plan(&subject, &["x".to_owned()]);
     (assessment, plan, state)
@@ -49,7 +56,7 @@ fn judged(known: Known, live: Option<&Definition>) -> (Assessment<String>, Plan,
 fn known() -> Known {
     let tags =
         vec![("team".to_owned(), "net".to_owned()), ("aws:cloudformation:stack-name".to_owned(), "x".to_owned())];
-    Known { earlier: Ok((definition(&json!({})).unwrap(), tags)), is_there: false, since: None }
+    Known { earlier: Ok((definition(&json!({})).unwrap(), Some(tags))), is_there: false, since: None }
 }
 
 #[test]
@@ -116,6 +123,22 @@ fn what_is_made_anew_is_what_was_there_and_an_undo_deletes_it() {
     assert_eq!(after.after(step.inverse.as_ref().unwrap()), state);
     // What a call says is enough to make it.
     assert_eq!(Definition::read(&step.call.parameters), definition(&json!({})));
+}
+
+#[test]
+fn tags_that_nobody_knows_are_missed_aloud() {
+    let (was, _) = known().earlier.unwrap();
+    let (_, plan, _) = judged(Known { earlier: Ok((was, None)), ..known() }, None);
+    assert!(plan.note.unwrap().contains("no tags"));
+    let captured = "2026-11-24T09:00:00Z".parse().unwrap();
+    let configuration = json!({"resourceId": "vpc-1", "logDestination": "arn:aws:s3:::flows", "logDestinationType": "s3",
+        "logFormat": "${version}", "maxAggregationInterval": 60});
+    let state = |supplementary: Value| {
+        let supplementary = supplementary.as_object().unwrap().clone();
+        rescind::Snapshot { captured, configuration: configuration.clone(), supplementary }
+    };
+    assert_eq!(Definition::of_state(&state(json!({}))).unwrap().1, None);
+    assert_eq!(Definition::of_state(&state(json!({"FlowLog": {"tags": []}}))).unwrap().1, Some(vec![]));
 }
 
 #[test]

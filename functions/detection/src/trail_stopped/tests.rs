@@ -28,8 +28,15 @@ fn about(name: &str) -> (Resource, Arn) {
 fn assess(name: &str, state: &Standing) -> Assessment<String> {
     let (resource, target) = about(name);
     let common = Settings::parse(&Tags::default(), &[]).unwrap();
-    let subject =
-        Subject { resource: &resource, target: &target, state, common: &common, settings: &(), own_roles: &[] };
+    let subject = Subject {
+        resource: &resource,
+        target: &target,
+        state,
+        common: &common,
+        settings: &(),
+        own_roles: &[],
+        taken_back: &[],
+    };
     TrailStopped.assess(&subject)
 }
 

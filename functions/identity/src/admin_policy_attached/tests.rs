@@ -8,6 +8,7 @@ use crate::attachment::had;
 use crate::power::Power;
 use crate::principal::Principal;
 use rescind::Snapshot;
+use rescind::journal::Revert;
 
 const ACCOUNT: &str = "111122223333";
 const ADMINISTRATOR: &str = "arn:aws:iam::aws:policy/AdministratorAccess";
@@ -40,10 +41,20 @@ fn standing(policy: &str, more: Attachment) -> Standing<Attachment> {
     Standing::new(effect).fact(policy, ATTACHED).with(more)
 }
 
-fn judged((resource, target): &(Resource, Target), state: &Standing<Attachment>) -> (Assessment<String>, Plan) {
+fn judged(about: &(Resource, Target), state: &Standing<Attachment>) -> (Assessment<String>, Plan) {
+    judged_after(&[], about, state)
+}
+
+/// What is made of it after these reverts.
+fn judged_after(
+    taken_back: &[Revert],
+    (resource, target): &(Resource, Target),
+    state: &Standing<Attachment>,
+) -> (Assessment<String>, Plan) {
     let common = Settings::parse(&Tags::default(), &[]).unwrap();
     let own_roles = [OWN.to_owned()];
-    let subject = Subject { resource, target, state, common: &common, settings: &(), own_roles: &own_roles };
+    let subject =
+        Subject { resource, target, state, common: &common, settings: &(), own_roles: &own_roles, taken_back };
     let assessment = AdminPolicyAttached.assess(&subject);
     let plan = match &assessment {
         Assessment::Risky { offenders, .. } => AdminPolicyAttached.plan(&subject, offenders),
@@ -171,4 +182,24 @@ fn aws_config_tells_what_was_attached() {
     };
     assert!(had(&snapshot(json!([{"policyName": "AdministratorAccess", "policyArn": ADMINISTRATOR}])), ADMINISTRATOR));
     assert!(!had(&snapshot(json!([])), ADMINISTRATOR) && !had(&snapshot(json!(null)), ADMINISTRATOR));
+}
+
+#[test]
+fn who_does_it_again_before_aws_config_has_seen_that_it_was_taken_back_gains_nothing() {
+    let attachment = |captured: &str| {
+        let before = Some((captured.to_owned(), true));
+        standing(ADMINISTRATOR, Attachment { before, ..more(ADMINISTRATOR, &json!({})) })
+    };
+    let revert = |change: &str| Revert {
+        outcome: "1".to_owned(),
+        at: "2026-11-24T09:28:00Z".parse().unwrap(),
+        changes: vec![change.to_owned()],
+    };
+    let is_risky = |reverts: &[Revert], captured: &str| {
+        let (assessment, _) = judged_after(reverts, &attached(ADMINISTRATOR), &attachment(captured));
+        matches!(assessment, Assessment::Risky { .. })
+    };
+    assert!(is_risky(&[revert(ADMINISTRATOR)], "2026-11-24T09:27:59Z"));
+    assert!(!is_risky(&[revert("arn:aws:iam::aws:policy/IAMFullAccess")], "2026-11-24T09:27:59Z"), "another policy");
+    assert!(!is_risky(&[revert(ADMINISTRATOR)], "2026-11-24T09:50:00Z"), "attached since, and seen");
 }

@@ -73,6 +73,7 @@ fn judged_of(signal: &Signal, state: &State, tags: &[(&str, &str)]) -> (Assessme
         common: &common,
         settings: &settings,
         own_roles: &own_roles,
+        taken_back: &[],
     };
     let assessment = CredentialsCompromised.assess(&subject);
     let plan = match &assessment {

@@ -42,7 +42,8 @@ fn judged_as(
 ) -> (Assessment<String>, Plan) {
     let common = Settings::parse(&Tags::of_rule(tags.iter().copied()), &[]).unwrap();
     let own_roles = [OWN.to_owned()];
-    let subject = Subject { resource, target, state, common: &common, settings: &(), own_roles: &own_roles };
+    let subject =
+        Subject { resource, target, state, common: &common, settings: &(), own_roles: &own_roles, taken_back: &[] };
     let assessment = RoleTrustsStranger.assess(&subject);
     let plan = match &assessment {
         Assessment::Risky { offenders, .. } => RoleTrustsStranger.plan(&subject, offenders),
@@ -72,6 +73,16 @@ fn a_role_gets_its_earlier_trust_or_loses_the_stranger_or_everybody() {
     // What was no better is not put back.
     let other = trusting(&["arn:aws:iam::888888888888:root"]);
     assert_eq!(taken_back(&now, Some(&other)), trusting(&[OURS]));
+}
+
+#[test]
+fn what_somebody_else_changed_since_is_not_lost() {
+    let ci = "arn:aws:iam::111122223333:role/ci";
+    let live = trusting(&[OURS, STRANGER, ci]);
+    let (_, plan) = judged_as(&updated(&trusting(&[OURS, STRANGER])), &standing(&live, Some(&trusting(&[OURS]))), &[]);
+    let [step] = &plan.steps[..] else { panic!("{plan:?}") };
+    assert_eq!(step.call.parameters["PolicyDocument"], trusting(&[OURS, ci]));
+    assert!(plan.note.unwrap().contains("was changed since"));
 }
 
 #[test]

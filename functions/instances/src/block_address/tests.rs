@@ -53,7 +53,15 @@ fn judged(target: &Target, state: &State, tags: &[(&str, &str)]) -> (Assessment<
         region: "eu-central-1".to_owned(),
     };
     let (common, settings) = (Settings::parse(&tags, &[]).unwrap(), Wanted::of_tags(&tags).unwrap());
-    let subject = Subject { resource: &resource, target, state, common: &common, settings: &settings, own_roles: &[] };
+    let subject = Subject {
+        resource: &resource,
+        target,
+        state,
+        common: &common,
+        settings: &settings,
+        own_roles: &[],
+        taken_back: &[],
+    };
     let assessment = BlockAddress.assess(&subject);
     let plan = match &assessment {
         Assessment::Risky { offenders, .. } => BlockAddress.plan(&subject, offenders),

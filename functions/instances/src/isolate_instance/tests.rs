@@ -35,8 +35,15 @@ fn judged(severity: f64, state: &State, tags: &[(&str, &str)]) -> (Assessment<Pa
     let tags = Tags::of_rule(tags.iter().copied());
     let common = Settings::parse(&tags, &[]).unwrap();
     let settings = Wanted::of_tags(&tags).unwrap();
-    let subject =
-        Subject { resource: &resource, target: &target, state, common: &common, settings: &settings, own_roles: &[] };
+    let subject = Subject {
+        resource: &resource,
+        target: &target,
+        state,
+        common: &common,
+        settings: &settings,
+        own_roles: &[],
+        taken_back: &[],
+    };
     let assessment = IsolateInstance.assess(&subject);
     let plan = match &assessment {
         Assessment::Risky { offenders, .. } => IsolateInstance.plan(&subject, offenders),

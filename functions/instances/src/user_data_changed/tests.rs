@@ -29,8 +29,15 @@ fn judged(state: &State, tags: &[(&str, &str)]) -> (Assessment<Changed>, Plan) {
     let common = Settings::parse(&Tags::default(), &[]).unwrap();
     let tags = Tags::of_rule(tags.iter().map(|(key, value)| (*key, (*value).to_owned())));
     let settings = ResourceTag::of_tags(&tags).unwrap();
-    let subject =
-        Subject { resource: &resource, target: &target, state, common: &common, settings: &settings, own_roles: &[] };
+    let subject = Subject {
+        resource: &resource,
+        target: &target,
+        state,
+        common: &common,
+        settings: &settings,
+        own_roles: &[],
+        taken_back: &[],
+    };
     let assessment = UserDataChanged.assess(&subject);
     let plan = match &assessment {
         Assessment::Risky { offenders, .. } => UserDataChanged.plan(&subject, offenders),

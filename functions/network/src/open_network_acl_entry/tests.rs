@@ -36,6 +36,7 @@ fn judged(name: &str, request: &Value, acl: Acl) -> (Assessment<String>, Plan, S
         common: &common,
         settings: &settings,
         own_roles: &[],
+        taken_back: &[],
     };
     let assessment = OpenNetworkAclEntry.assess(&subject);
     let plan = OpenNetworkAclEntry.plan(&subject, &[piece(target.entry.number)]);

@@ -197,6 +197,11 @@ fn bounds(clause: &Clause, context: Context) -> Limit {
     if is_not_who(key) {
         return Limit::None;
     }
+    // The caller's own value is what each caller has.
+    let itself = format!("${{{key}}}");
+    if clause.values.iter().any(|value| value.trim_matches('*').eq_ignore_ascii_case(&itself)) {
+        return Limit::None;
+    }
     if key == "aws:sourceip" {
         return of_addresses(clause, context.friends);
     }

@@ -37,6 +37,7 @@ fn judged(was: Option<&Rule>, is: &[Rule]) -> Assessment<Modified> {
         common: &common,
         settings: &settings,
         own_roles: &[],
+        taken_back: &[],
     };
     SecurityGroupRuleModified.assess(&subject)
 }

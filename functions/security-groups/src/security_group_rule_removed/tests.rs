@@ -33,6 +33,7 @@ fn judged(response: &Value, request: &Value, earlier: &[Rule], is: &[Rule]) -> A
         common: &common,
         settings: &settings,
         own_roles: &[],
+        taken_back: &[],
     };
     SecurityGroupRuleRemoved.assess(&subject)
 }

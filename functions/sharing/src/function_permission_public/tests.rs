@@ -32,8 +32,15 @@ fn judged(statement: &Value) -> (Assessment<String>, Plan, Standing<Option<Value
     let state = standing(&target, Some(statement.clone()));
     let tags = Tags::of_rule([("rescind:trusted-accounts", "777788889999")]);
     let common = Settings::parse(&tags, &[]).unwrap();
-    let subject =
-        Subject { resource: &resource, target: &target, state: &state, common: &common, settings: &(), own_roles: &[] };
+    let subject = Subject {
+        resource: &resource,
+        target: &target,
+        state: &state,
+        common: &common,
+        settings: &(),
+        own_roles: &[],
+        taken_back: &[],
+    };
     let assessment = FunctionPermissionPublic.assess(&subject);
     let plan = match &assessment {
         Assessment::Risky { offenders, .. } => FunctionPermissionPublic.plan(&subject, offenders),
@@ -150,4 +157,19 @@ fn what_could_not_be_made_again_and_what_is_unclear_is_told() {
         assert!(matches!(assessment, Assessment::Report { .. }), "{statement}: {assessment:?}");
         assert!(plan.steps.is_empty());
     }
+}
+
+#[test]
+fn a_service_that_only_writes_records_elsewhere_invokes_for_anybody() {
+    let config = json!({"Service": "config.amazonaws.com"});
+    let (assessment, ..) = judged(&statement(config.clone(), Value::Null));
+    assert!(matches!(assessment, Assessment::Report { .. }), "{assessment:?}");
+    let ours = json!({"StringEquals": {"AWS:SourceAccount": "111122223333"}});
+    let (assessment, ..) = judged(&statement(config, ours));
+    assert!(matches!(assessment, Assessment::Harmless { .. }), "{assessment:?}");
+    // Lambda@Edge adds this one itself.
+    let mut edge = statement(json!({"Service": "replicator.lambda.amazonaws.com"}), Value::Null);
+    edge["Action"] = json!("lambda:GetFunction");
+    let (assessment, ..) = judged(&edge);
+    assert!(matches!(assessment, Assessment::Harmless { .. }), "{assessment:?}");
 }

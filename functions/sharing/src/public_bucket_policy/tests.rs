@@ -1,9 +1,11 @@
+use rescind::journal::Revert;
 use rescind::settings::{Settings, Tags};
 use rescind_lambda::ResourceState;
 use rescind_lambda::testing::called;
 use serde_json::json;
 
 use super::*;
+use crate::opened::Earlier;
 
 fn signal(request: &Value) -> Signal {
     called("s3:PutBucketPolicy", request, &Value::Null).unwrap()
@@ -37,14 +39,31 @@ fn before(statements: &[Value]) -> Earlier {
 
 /// What is made of a call that put one policy, of the one that is there now, and of the one before.
 fn judged(put: Option<&Value>, live: Option<&Value>, earlier: Earlier) -> (Assessment<String>, Plan, State) {
+    judged_after(&[], put, live, earlier)
+}
+
+/// What is made of it after these reverts.
+fn judged_after(
+    taken_back: &[Revert],
+    put: Option<&Value>,
+    live: Option<&Value>,
+    earlier: Earlier,
+) -> (Assessment<String>, Plan, State) {
     let signal = signal(&json!({"bucketName": "b"}));
     let resource = signal.resource(bucket::KIND, "b");
     let target = Put { policy: put.cloned(), time: signal.time };
     let state = State { policy: live.map(ToString::to_string), earlier, tags: Vec::new() };
     let tags = Tags::of_rule([("rescind:trusted-accounts", "777788889999")]);
     let common = Settings::parse(&tags, &[]).unwrap();
-    let subject =
-        Subject { resource: &resource, target: &target, state: &state, common: &common, settings: &(), own_roles: &[] };
+    let subject = Subject {
+        resource: &resource,
+        target: &target,
+        state: &state,
+        common: &common,
+        settings: &(),
+        own_roles: &[],
+        taken_back,
+    };
     let assessment = PublicBucketPolicy.assess(&subject);
     let plan = match &assessment {
         Assessment::Risky { offenders, .. } => PublicBucketPolicy.plan(&subject, offenders),
@@ -76,6 +95,15 @@ fn the_earlier_policy_comes_back_whole() {
 }
 
 #[test]
+fn what_somebody_else_put_since_is_not_lost() {
+    let put = policy(&[account("111122223333"), everybody()]);
+    let live = policy(&[account("111122223333"), everybody(), account("777788889999")]);
+    let (_, plan, state) = judged(Some(&put), Some(&live), before(&[account("111122223333")]));
+    assert_eq!(left(&plan, &state), Some(policy(&[account("111122223333"), account("777788889999")])));
+    assert!(plan.note.unwrap().contains("was changed since"));
+}
+
+#[test]
 fn without_an_earlier_policy_only_what_is_risky_goes() {
     let both =
         allow(&json!({"AWS": ["arn:aws:iam::111122223333:root", "arn:aws:iam::444455556666:root"]}), &json!(null));
@@ -98,6 +126,11 @@ fn what_let_strangers_in_before_stays() {
     let again = policy(&[allow(&json!({"AWS": ["arn:aws:iam::444455556666:root"]}), &json!(null))]);
     let (assessment, ..) = judged(Some(&again), Some(&again), before(&[account("444455556666")]));
     assert!(matches!(assessment, Assessment::Report { .. }), "it is open, and nobody closed it: {assessment:?}");
+    // Beside something that is not understood, too.
+    let service = allow(&json!({"Service": "ses.amazonaws.com"}), &json!(null));
+    let more = policy(&[account("444455556666"), service]);
+    let (assessment, ..) = judged(Some(&more), Some(&more), before(&[account("444455556666")]));
+    assert!(matches!(assessment, Assessment::Report { .. }), "{assessment:?}");
     // It says so of what is left, and not after something was taken back.
     let (_, plan, state) = judged(Some(&put), Some(&put), before(&[account("444455556666")]));
     let (assessment, ..) = judged(Some(&put), left(&plan, &state).as_ref(), before(&[account("444455556666")]));
@@ -199,4 +232,19 @@ fn what_can_not_be_read_is_told() {
     assert!(matches!(heard[..], [Heard::Unreadable { .. }]), "{heard:?}");
     let (assessment, ..) = judged(None, Some(&json!("no policy")), Earlier::Unknown);
     assert!(matches!(assessment, Assessment::Unclear { .. }), "{assessment:?}");
+}
+
+#[test]
+fn who_does_it_again_before_aws_config_has_seen_that_it_was_taken_back_gains_nothing() {
+    let put = policy(&[account("111122223333"), everybody()]);
+    let (first, ..) = judged(Some(&put), Some(&put), Earlier::Unknown);
+    let Assessment::Risky { offenders, .. } = first else { panic!("{first:?}") };
+    let revert = Revert { outcome: "1".to_owned(), at: "2026-11-24T08:00:10Z".parse().unwrap(), changes: offenders };
+    // AWS Config saw the policy that was taken back.
+    let seen = before(&[account("111122223333"), everybody()]);
+    let (assessment, plan, state) = judged_after(&[revert], Some(&put), Some(&put), seen.clone());
+    assert!(matches!(assessment, Assessment::Risky { .. }), "{assessment:?}");
+    assert_eq!(left(&plan, &state), Some(policy(&[account("111122223333")])));
+    let (assessment, ..) = judged(Some(&put), Some(&put), seen);
+    assert!(matches!(assessment, Assessment::Report { .. }), "nobody took it back: {assessment:?}");
 }

@@ -21,8 +21,15 @@ fn judged(target: &[&str], state: &Standing) -> (Assessment<String>, Plan) {
     let target: Vec<String> = target.iter().map(|who| (*who).to_owned()).collect();
     let tags = Tags::of_rule([("rescind:trusted-accounts", "777788889999")]);
     let common = Settings::parse(&tags, &[]).unwrap();
-    let subject =
-        Subject { resource: &resource, target: &target, state, common: &common, settings: &(), own_roles: &[] };
+    let subject = Subject {
+        resource: &resource,
+        target: &target,
+        state,
+        common: &common,
+        settings: &(),
+        own_roles: &[],
+        taken_back: &[],
+    };
     let assessment = SnapshotShared.assess(&subject);
     let plan = match &assessment {
         Assessment::Risky { offenders, .. } => SnapshotShared.plan(&subject, offenders),

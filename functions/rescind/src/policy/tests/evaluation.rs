@@ -306,6 +306,7 @@ const OTHERS: &[&str] = &[
     "a Deny on resources that depend on the caller is of no account",
     "a role pattern within a stranger's account",
     "a stranger's account by a VPC endpoint, which may be the stranger's",
+    "the caller's account is the caller's account",
 ];
 
 #[test]
