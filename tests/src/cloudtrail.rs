@@ -292,6 +292,12 @@ pub fn policy_attached(account: &str, who: &Who, (kind, name): (&str, &str), pol
     record(account, who, "aws.iam", &format!("Attach{kind}Policy"), &request, &Value::Null)
 }
 
+/// The record of `DeactivateMFADevice`.
+pub fn mfa_deactivated(account: &str, who: &Who, user: &str, serial: &str) -> Value {
+    let request = json!({"userName": user, "serialNumber": serial});
+    record(account, who, "aws.iam", "DeactivateMFADevice", &request, &Value::Null)
+}
+
 /// The record of `UpdateAssumeRolePolicy`.
 pub fn trust_updated(account: &str, who: &Who, role: &str, document: &str) -> Value {
     let request = json!({"roleName": role, "policyDocument": document});

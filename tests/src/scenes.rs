@@ -19,6 +19,7 @@ pub mod identity;
 pub mod instances;
 pub mod memberships;
 pub mod metadata;
+pub mod mfa;
 pub mod network_acl;
 pub mod policies;
 mod serial_console;
@@ -77,6 +78,7 @@ pub const KINDS: &[Kind] = &[
     buckets::OPENED,
     policies::ATTACHED,
     trust::OPENED,
+    mfa::DEACTIVATED,
 ];
 
 /// The kinds to try: all of them, or those of the remediations that `RESCIND_ONLY` names, for whoever works on these.

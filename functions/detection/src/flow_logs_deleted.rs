@@ -26,10 +26,9 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use rescind::text::digest;
+use rescind_lambda::prelude::*;
 
 use crate::flow_log::{self, Definition, KIND};
-
-use rescind_lambda::prelude::*;
 
 /// See the module.
 #[derive(Debug, Clone, Copy)]

@@ -33,12 +33,11 @@
 
 use chrono::{DateTime, Utc};
 use rescind::arn::Arn;
+use rescind_lambda::prelude::*;
 
 use crate::attachment::{self, ATTACHED, Attachment, detach_and_attach, effect, is_attached};
 use crate::power::Weight;
 use crate::principal::{Kind, client, left_alone};
-
-use rescind_lambda::prelude::*;
 
 /// See the module.
 #[derive(Debug, Clone, Copy)]

@@ -43,25 +43,18 @@
 use chrono::TimeDelta;
 use rescind::settings::{PrincipalPattern, SEVERITY};
 use rescind::signal::Severity;
+use rescind_lambda::prelude::*;
 
 use crate::credential::{self as calls, ACTIVE, Credential, Holder, INACTIVE, Key, State, action};
 use crate::instance_role::{self, GET_PROFILE, Profile};
-use crate::principal::left_alone;
+use crate::principal::{BREAK_GLASS, behind_glass, left_alone};
 use crate::sessions::{POLICY, denied_before, denying};
 use crate::suspects::{self, Target};
-
-use rescind_lambda::prelude::*;
 
 /// See the module.
 #[derive(Debug, Clone, Copy)]
 pub struct CredentialsCompromised;
 
-const BREAK_GLASS: TagKey = TagKey {
-    key: "break-glass",
-    list: true,
-    value: "ARNs of roles or users whose credentials stay in use whatever a finding says; one that ends in `/` covers the path below it",
-    default: "nobody",
-};
 /// How far the clocks of AWS may be apart. A denial up to a later time would hit sessions that are still to be issued.
 const CLOCKS_APART: TimeDelta = TimeDelta::minutes(5);
 
@@ -252,9 +245,7 @@ impl Offender for Usable {
 
 /// Why the credentials of a principal stay in use, if they do.
 fn protection(subject: &Subject<'_, CredentialsCompromised>, holder: &Holder) -> Option<String> {
-    let is_covered = subject.settings.break_glass.iter().any(|pattern| pattern.covers(&holder.arn));
-    let covered = is_covered.then(|| format!("`rescind:break-glass` covers {}", clean(&holder.arn, 200)));
-    left_alone(&holder.arn, subject.own_roles).or(covered)
+    left_alone(&holder.arn, subject.own_roles).or_else(|| behind_glass(&subject.settings.break_glass, &holder.arn))
 }
 
 fn evidence(state: &State, target: &Target) -> Vec<Evidence> {

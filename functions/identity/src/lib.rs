@@ -1,14 +1,17 @@
 //! Takes compromised credentials out of use, and permissions back that make an administrator or let strangers in.
 //!
-//! A remediation is one file: `admin_policy_attached`, `credentials_compromised`, `role_trusts_stranger`. What they need stands beside them: `principal` (users, roles and
-//! groups), `power` (what a policy gives away), `attachment` (policies that are attached), `trust` (whom a role lets in), `suspects` (which credentials a finding
-//! names), `credential` (how a key or a role stands, and the calls that change it) and `sessions` (the policy that denies the sessions of a role).
+//! A remediation is one file: `admin_policy_attached`, `credentials_compromised`, `mfa_deactivated`, `role_trusts_stranger`. What they need stands beside them: `principal` (users, roles and
+//! groups), `power` (what a policy gives away), `attachment` (policies that are attached), `trust` (whom a role lets in), `suspects` (which credentials a finding names), `credential` (how a key or a
+//! role stands, and the calls that change it), `sessions` (the policy that denies the sessions of a role) and `mfa` (a user's devices, and the policy that
+//! denies everything without one).
 
 pub mod admin_policy_attached;
 pub mod attachment;
 pub mod credential;
 pub mod credentials_compromised;
 pub mod instance_role;
+pub mod mfa;
+pub mod mfa_deactivated;
 pub mod power;
 pub mod principal;
 pub mod role_trusts_stranger;
@@ -25,6 +28,7 @@ pub const FUNCTION: Function = Function {
     remediations: &[
         &admin_policy_attached::AdminPolicyAttached,
         &credentials_compromised::CredentialsCompromised,
+        &mfa_deactivated::MfaDeactivated,
         &role_trusts_stranger::RoleTrustsStranger,
     ],
     recorded: &[&RecordedPrincipals(Kind::User), &RecordedPrincipals(Kind::Role), &RecordedPrincipals(Kind::Group)],

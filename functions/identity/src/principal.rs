@@ -6,6 +6,7 @@ use aws_sdk_iam::Client;
 use aws_sdk_iam::types::{AttachedPermissionsBoundary, Tag};
 use chrono::{DateTime, Utc};
 use rescind::arn::Arn;
+use rescind::settings::{PrincipalPattern, TagKey};
 use rescind::signal::{Resource, text};
 use rescind::text::clean;
 use rescind::{Call, Snapshot};
@@ -91,6 +92,8 @@ pub struct Principal {
     pub arn: String,
     /// Its unique id, by which AWS Config knows it; empty where only an event tells of it.
     pub id: String,
+    /// When a user was made, in whole seconds: a later one may have the name of an earlier one.
+    pub created: Option<DateTime<Utc>>,
     /// Its tags; a group has none.
     pub tags: Vec<(String, String)>,
     /// The policy that limits what it may do at most.
@@ -114,6 +117,7 @@ pub async fn read(client: &Client, kind: Kind, name: &str) -> Result<Option<Prin
         Kind::User => {
             let answer = CallError::or(action::GET_USER, client.get_user().user_name(name).send().await);
             unless_gone(answer)?.and_then(|answer| answer.user).map(|user| Principal {
+                created: DateTime::from_timestamp(user.create_date().secs(), 0),
                 tags: pairs(user.tags()),
                 boundary: user.permissions_boundary().and_then(boundary),
                 ..principal(user.arn(), user.user_id())
@@ -192,6 +196,20 @@ impl Recorded for RecordedPrincipals {
     fn resource_type(&self) -> &'static str {
         self.0.resource_type()
     }
+}
+
+/// Who is never locked out.
+pub const BREAK_GLASS: TagKey = TagKey {
+    key: "break-glass",
+    list: true,
+    value: "ARNs of roles or users that are never locked out, whatever is found or done; one that ends in `/` covers the path below it",
+    default: "nobody",
+};
+
+/// Why somebody is not locked out, if the owner says so by [`BREAK_GLASS`].
+pub fn behind_glass(patterns: &[PrincipalPattern], arn: &str) -> Option<String> {
+    let is_covered = patterns.iter().any(|pattern| pattern.covers(arn));
+    is_covered.then(|| format!("`rescind:break-glass` covers {}", clean(arn, 200)))
 }
 
 /// Why a user or role is left as it is, if it is Rescind's own or AWS's.

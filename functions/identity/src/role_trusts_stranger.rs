@@ -32,11 +32,10 @@
 
 use chrono::{DateTime, Utc};
 use rescind::policy::Friends;
+use rescind_lambda::prelude::*;
 
 use crate::principal::{self, Kind, Principal, action, client, decode, earlier, left_alone, named};
 use crate::trust::{Trust, nobody};
-
-use rescind_lambda::prelude::*;
 
 /// See the module.
 #[derive(Debug, Clone, Copy)]

@@ -35,12 +35,11 @@ use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use rescind::Outcome;
 use rescind::findings::{self, Told};
 use rescind::signal::Involved;
+use rescind_lambda::prelude::*;
 
 use crate::blocking::{self as calls, Wanted, action};
 use crate::network_acl::{Acl, State, action as reading};
 use crate::{instance, schedule};
-
-use rescind_lambda::prelude::*;
 
 /// See the module.
 #[derive(Debug, Clone, Copy)]

@@ -42,13 +42,12 @@
 use rescind::Outcome;
 use rescind::findings::Told;
 use rescind::signal::Involved;
+use rescind_lambda::prelude::*;
 
 use crate::containment::{self as calls, action};
 use crate::detachment::{self, Scopes, Targets, Ties};
 use crate::instance::{self, ISOLATED, Instance, Interface, Rules, State, UNTRACKED};
 use crate::isolation::{Named, Part, Wanted, evidence, limits, marks, parts, prepare};
-
-use rescind_lambda::prelude::*;
 
 /// See the module.
 #[derive(Debug, Clone, Copy)]

@@ -20,10 +20,9 @@
 //! ## References
 //! Amazon EC2 API: `EnableSerialConsoleAccess`, `DisableSerialConsoleAccess`, `GetSerialConsoleAccessStatus`. Amazon EC2 user
 //! guide: *Configure access to the EC2 Serial Console*.
+use rescind_lambda::prelude::*;
 
 use crate::instance;
-
-use rescind_lambda::prelude::*;
 
 /// See the module.
 #[derive(Debug, Clone, Copy)]

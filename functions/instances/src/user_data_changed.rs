@@ -39,11 +39,10 @@ use chrono::{DateTime, Utc};
 use rescind::journal::Facts;
 use rescind::settings::ResourceTag;
 use rescind_lambda::KEPT_VALUE_OPERATIONS;
+use rescind_lambda::prelude::*;
 
 use crate::instance;
 use crate::user_data::{self, Earlier, MODIFY, UserData};
-
-use rescind_lambda::prelude::*;
 
 /// See the module.
 #[derive(Debug, Clone, Copy)]

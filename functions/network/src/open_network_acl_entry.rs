@@ -27,11 +27,10 @@
 
 use chrono::{DateTime, Utc};
 use rescind::ports::Guards;
+use rescind_lambda::prelude::*;
 
 use crate::acl::{self, Acl, Earlier, piece};
 use crate::entry::{Entry, Why};
-
-use rescind_lambda::prelude::*;
 
 /// See the module.
 #[derive(Debug, Clone, Copy)]

@@ -24,6 +24,7 @@
 //!
 //! ## References
 //! Amazon EC2 API: `ModifySecurityGroupRules`. AWS Config developer guide: *Components of a configuration item*.
+use rescind_lambda::prelude::*;
 
 use crate::calls;
 use crate::ec2::action;
@@ -31,8 +32,6 @@ use crate::protected::{Protection, protected};
 use crate::rule::Rule;
 use crate::state::State;
 use crate::told::{self, Changed, Target, Told};
-
-use rescind_lambda::prelude::*;
 
 /// See the module.
 #[derive(Debug, Clone, Copy)]

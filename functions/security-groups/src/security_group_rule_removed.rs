@@ -25,6 +25,7 @@
 //! ## References
 //! Amazon EC2 API: `AuthorizeSecurityGroupIngress`, `AuthorizeSecurityGroupEgress`, `RevokeSecurityGroupIngress`
 //! (`UnknownIpPermissions`). AWS Config developer guide: *Components of a configuration item*.
+use rescind_lambda::prelude::*;
 
 use crate::calls;
 use crate::earlier::Earlier;
@@ -33,8 +34,6 @@ use crate::protected::{Protection, protected};
 use crate::rule::Rule;
 use crate::state::State;
 use crate::told::{self, Changed, Target, Told};
-
-use rescind_lambda::prelude::*;
 
 /// See the module.
 #[derive(Debug, Clone, Copy)]

@@ -25,10 +25,9 @@
 //! policies in Lambda*.
 
 use rescind::policy::{Exposure, Policy, Statement, Stranger, resource_policy};
+use rescind_lambda::prelude::*;
 
 use crate::permission::{self, ADD, Function, GET, REMOVE, TAGS};
-
-use rescind_lambda::prelude::*;
 
 #[cfg(test)]
 mod tests;

@@ -27,11 +27,10 @@
 
 use chrono::{DateTime, Utc};
 use rescind::policy::Policy;
+use rescind_lambda::prelude::*;
 
 use crate::bucket::{self, DELETE, GET, PUT, State, TAGS};
 use crate::opened::Opened;
-
-use rescind_lambda::prelude::*;
 
 #[cfg(test)]
 mod tests;

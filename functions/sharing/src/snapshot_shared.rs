@@ -28,10 +28,9 @@ use std::collections::BTreeSet;
 
 use aws_sdk_ec2::types::{OperationType, PermissionGroup, SnapshotAttributeName};
 use rescind::arn::is_account;
+use rescind_lambda::prelude::*;
 
 use crate::clients::{self, DESCRIBE_TAGS};
-
-use rescind_lambda::prelude::*;
 
 #[cfg(test)]
 mod tests;

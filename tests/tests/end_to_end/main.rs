@@ -10,6 +10,7 @@ mod every_remediation;
 mod imdsv1_allowed;
 mod isolate_instance;
 mod left_behind;
+mod mfa_deactivated;
 mod model;
 mod once;
 mod open_security_group_ingress;

@@ -8,7 +8,7 @@ use rescind::settings::Tags;
 use rescind_lambda::{ENGINE_OPERATIONS, Function, KEEPING_OPERATIONS};
 use rescind_tests::account::permission;
 use rescind_tests::scenes::{
-    blocks, buckets, flow_logs, identity, memberships, network_acl, policies, trail, trust, user_data,
+    blocks, buckets, flow_logs, identity, memberships, mfa, network_acl, policies, trail, trust, user_data,
 };
 use rescind_tests::{FUNCTIONS, World, cloudtrail, guardduty};
 use serde_json::{Value, json};
@@ -204,6 +204,13 @@ async fn all_that_identity_is_granted_is_used() {
         let undone = world.invoke(&json!({"undo": outcome.id})).await.expect("an outcome");
         assert_eq!(undone.outcomes[0].status, Status::Undone, "{named:?}: {}", undone.outcomes[0].reason);
     }
+
+    world.account.tag_rule(mfa::RULE, "rescind:contain", "deny-until-mfa").await;
+    let event = mfa::deactivated(&world, &mfa::user(&world, "bob").await, &world.alice()).await;
+    let outcome = world.outcome(&event).await;
+    assert_eq!(outcome.status, Status::Reverted, "{}", outcome.reason);
+    let undone = world.invoke(&json!({"undo": outcome.id})).await.expect("an outcome");
+    assert_eq!(undone.outcomes[0].status, Status::Undone, "{}", undone.outcomes[0].reason);
 
     // The second state in the baseline lets the first one expire.
     trust::record(&world, "web").await;

@@ -84,6 +84,8 @@ pub struct Actor {
     /// By which way: `console`, the name of the AWS service that called on somebody's behalf (`cloudformation`), or
     /// `api`.
     pub via: String,
+    /// Whether the session was authenticated by MFA, as the record says. A long-term key has no session, so never.
+    pub with_mfa: bool,
 }
 
 const TEXT: &str = "a text";
@@ -136,6 +138,7 @@ fn actor(detail: &Fields<'_>) -> Result<Actor, SignalError> {
     // `sessionIssuer` is an empty object in the sessions of IAM users.
     let session = identity.get("sessionContext").unwrap_or(&Value::Null);
     let issuer = Fields::new(session, "").get("sessionIssuer").unwrap_or(&Value::Null);
+    let mfa = session.pointer("/attributes/mfaAuthenticated");
     let issuer_path = identity.path("sessionContext.sessionIssuer");
     let role = Fields::new(issuer, &issuer_path).optional_text("arn", TEXT)?;
     let principal = match role {
@@ -148,6 +151,7 @@ fn actor(detail: &Fields<'_>) -> Result<Actor, SignalError> {
         principal,
         account: identity.optional_text("accountId", TEXT)?.map(str::to_owned),
         via: via(detail, invoked_by)?,
+        with_mfa: mfa.is_some_and(|mfa| mfa == "true" || mfa == true),
     })
 }
 
