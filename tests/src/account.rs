@@ -59,6 +59,11 @@ impl Account {
         aws_sdk_cloudtrail::Client::new(&self.admin())
     }
 
+    /// The administrator's client of KMS.
+    pub fn kms(&self) -> aws_sdk_kms::Client {
+        aws_sdk_kms::Client::new(&self.admin())
+    }
+
     /// The administrator's client of S3, which names a bucket in the path: the emulator's address takes no names before it.
     pub fn s3(&self) -> aws_sdk_s3::Client {
         let config = aws_sdk_s3::config::Builder::from(&self.admin()).force_path_style(true).build();

@@ -17,6 +17,7 @@ mod functions;
 mod groups;
 pub mod identity;
 pub mod instances;
+pub mod key_going_away;
 pub mod memberships;
 pub mod metadata;
 pub mod mfa;
@@ -71,6 +72,9 @@ pub const KINDS: &[Kind] = &[
     identity::SESSIONS,
     trail::STOPPED,
     flow_logs::DELETED,
+    key_going_away::SCHEDULED,
+    key_going_away::SCHEDULED_UNKNOWN,
+    key_going_away::DISABLED,
     network_acl::CREATED,
     network_acl::REPLACED,
     snapshots::SHARED,

@@ -302,7 +302,7 @@ impl CallError {
     }
 }
 
-/// What passes by itself. The last three are IAM's.
+/// What passes by itself. The last two are KMS's, the three before them IAM's.
 const TRANSIENT: &[&str] = &[
     "RequestLimitExceeded",
     "InternalError",
@@ -312,6 +312,8 @@ const TRANSIENT: &[&str] = &[
     "ServiceFailure",
     "ConcurrentModification",
     "EntityTemporarilyUnmodifiable",
+    "KMSInternalException",
+    "DependencyTimeoutException",
 ];
 
 /// What Amazon S3 calls a bucket, or a part of one, that does not exist (Amazon S3 API reference, *Error responses*).
@@ -413,6 +415,8 @@ mod tests {
             ("AccessDeniedException", CallFailure::Denied),
             ("RequestLimitExceeded", CallFailure::Transient),
             ("ThrottlingException", CallFailure::Transient),
+            ("KMSInternalException", CallFailure::Transient),
+            ("KMSInvalidStateException", CallFailure::Refused),
             ("IncorrectInstanceState", CallFailure::Transient),
             ("InvalidParameterValue", CallFailure::Refused),
         ] {

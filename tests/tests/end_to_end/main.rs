@@ -9,6 +9,7 @@ mod detached_instances;
 mod every_remediation;
 mod imdsv1_allowed;
 mod isolate_instance;
+mod key_going_away;
 mod left_behind;
 mod mfa_deactivated;
 mod model;

@@ -239,17 +239,22 @@ async fn all_that_network_is_granted_is_used() {
     assert_eq!(observed(&world), granted(&world, world.name, &[]), "what was called, and what may be called");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn all_that_sharing_is_granted_is_used() {
-    let world = World::of("sharing", "enforce", []).await;
+/// Whatever the function takes back is made, taken back and undone.
+async fn take_back_and_undo_every_kind(world: &World) {
     for kind in rescind_tests::KINDS.iter().copied().filter(|kind| kind.function == world.name) {
-        let scene = rescind_tests::Scene::new(&world, kind, "granted").await;
-        let change = scene.change(&world, 1).await;
+        let scene = rescind_tests::Scene::new(world, kind, "granted").await;
+        let change = scene.change(world, 1).await;
         let outcome = world.invoke(&change.input).await.expect("an answer").outcomes.remove(0);
         assert_eq!(outcome.status, Status::Reverted, "{}", outcome.reason);
         let undone = world.invoke(&json!({"undo": outcome.id})).await.expect("an outcome");
         assert_eq!(undone.outcomes[0].status, Status::Undone, "{}", undone.outcomes[0].reason);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_that_sharing_is_granted_is_used() {
+    let world = World::of("sharing", "enforce", []).await;
+    take_back_and_undo_every_kind(&world).await;
     // AWS Config is asked for a state before there is one in the baseline; the second state lets the first one expire.
     world.proxy.answer("GetResourceConfigHistory", &cloudtrail::history(&[]));
     let bucket = buckets::new(&world, "granted-too").await;
@@ -265,6 +270,7 @@ async fn all_that_sharing_is_granted_is_used() {
 #[tokio::test(flavor = "multi_thread")]
 async fn all_that_detection_is_granted_is_used() {
     let world = World::of("detection", "enforce", []).await;
+    take_back_and_undo_every_kind(&world).await;
     let arn = trail::set(&world, "audit").await;
     let outcome = world.outcome(&trail::stopped(&world, &arn, &world.alice()).await).await;
     assert_eq!(outcome.status, Status::Reverted, "{}", outcome.reason);
