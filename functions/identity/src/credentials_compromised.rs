@@ -45,7 +45,7 @@ use rescind::settings::{PrincipalPattern, SEVERITY};
 use rescind::signal::Severity;
 use rescind_lambda::prelude::*;
 
-use crate::credential::{self as calls, ACTIVE, Credential, Holder, INACTIVE, Key, State, action};
+use crate::credential::{self as calls, ACTIVE, Credential, INACTIVE, Key, State, action};
 use crate::instance_role::{self, GET_PROFILE, Profile};
 use crate::principal::{BREAK_GLASS, behind_glass, left_alone};
 use crate::sessions::{POLICY, denied_before, denying};
@@ -144,7 +144,7 @@ impl Remediation for CredentialsCompromised {
             ),
             _ => format!("{id}: {} ({finding})", finding.reason),
         };
-        let evidence = || evidence(state, target);
+        let evidence = || target.evidence(state);
         let left = |to: &str| Assessment::report(format!("{why}; {to}"), evidence());
         let gone = || Assessment::harmless(format!("{id} is gone ({finding})"));
         let usable = match &target.credential {
@@ -183,7 +183,8 @@ impl Remediation for CredentialsCompromised {
             }
         };
         let Some(holder) = &state.holder else { return gone() };
-        if let Some(protection) = protection(subject, holder) {
+        let covered = || behind_glass(&settings.break_glass, &holder.arn);
+        if let Some(protection) = left_alone(&holder.arn, subject.own_roles).or_else(covered) {
             return left(&protection);
         }
         if usable == Usable::Sessions {
@@ -241,25 +242,6 @@ impl Offender for Usable {
             Self::Sessions => calls::policy_fact(),
         }
     }
-}
-
-/// Why the credentials of a principal stay in use, if they do.
-fn protection(subject: &Subject<'_, CredentialsCompromised>, holder: &Holder) -> Option<String> {
-    left_alone(&holder.arn, subject.own_roles).or_else(|| behind_glass(&subject.settings.break_glass, &holder.arn))
-}
-
-fn evidence(state: &State, target: &Target) -> Vec<Evidence> {
-    let mut parts = vec![("finding", target.finding.kind.clone())];
-    if !target.keys.is_empty() {
-        parts.push(("keys", few(target.keys.clone())));
-    }
-    if let Some(holder) = &state.holder {
-        parts.push(("holder", clean(&holder.arn, 200)));
-    }
-    if state.policy.is_some() {
-        parts.push(("policy", format!("{POLICY} is there already; an undo puts it back as it was")));
-    }
-    vec![Evidence::new(parts)]
 }
 
 #[cfg(test)]

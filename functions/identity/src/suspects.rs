@@ -3,12 +3,14 @@
 use chrono::{DateTime, SubsecRound, Utc};
 use rescind::findings::{self, Told};
 use rescind::signal::{Finding, Involved, Resource, Signal, field, text};
-use rescind::text::clean;
+use rescind::text::{clean, few};
+use rescind::verdict::Evidence;
 use rescind_lambda::Heard;
 
-use crate::credential::{Credential, Holder};
+use crate::credential::{Credential, Holder, State};
 use crate::instance_role;
 use crate::principal::is_name;
+use crate::sessions::POLICY;
 
 /// The remediation that the table of findings has for them.
 pub const REMEDIATION: &str = "credentials-compromised";
@@ -28,6 +30,23 @@ pub struct Target {
     pub seen: DateTime<Utc>,
     /// When the finding was sent out: sessions from before are denied.
     pub sent: DateTime<Utc>,
+}
+
+impl Target {
+    /// The finding, with the keys and with what stands at whom they are of.
+    pub fn evidence(&self, state: &State) -> Vec<Evidence> {
+        let mut parts = vec![("finding", self.finding.kind.clone())];
+        if !self.keys.is_empty() {
+            parts.push(("keys", few(self.keys.clone())));
+        }
+        if let Some(holder) = &state.holder {
+            parts.push(("holder", clean(&holder.arn, 200)));
+        }
+        if state.policy.is_some() {
+            parts.push(("policy", format!("{POLICY} is there already; an undo puts it back as it was")));
+        }
+        vec![Evidence::new(parts)]
+    }
 }
 
 /// All that a finding names, each once.

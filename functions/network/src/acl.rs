@@ -6,6 +6,7 @@ use aws_sdk_ec2::Client;
 use aws_sdk_ec2::operation::describe_network_acls::DescribeNetworkAclsOutput;
 use aws_sdk_ec2::types::{IcmpTypeCode, PortRange, RuleAction};
 use chrono::{DateTime, Utc};
+use rescind::ports::Guards;
 use rescind::signal::{field, items, number};
 use rescind::{Call, Resource, Snapshot};
 use rescind_lambda::{CallError, CallFailure, Recorded, Scope, Standing, client, not_ours, parameter, unless_gone};
@@ -32,6 +33,24 @@ pub struct Acl {
     pub entries: Vec<Entry>,
     /// What the entry in question was before the change.
     pub earlier: Earlier,
+}
+
+impl Acl {
+    /// Another entry, and what it opens since one that denied was replaced by this one.
+    pub fn bared(&self, now: &Entry, guards: &Guards) -> Option<(i32, String)> {
+        let Earlier::Known(Some(was), _) = &self.earlier else { return None };
+        let with = |entry: &Entry| -> Vec<Entry> {
+            self.entries.iter().filter(|other| other.number != entry.number).chain([entry]).copied().collect()
+        };
+        let (before, after) = (with(was), with(now));
+        let others = self.entries.iter().filter(|other| other.number != was.number && !was.is_allow);
+        let mut bared = others.filter_map(|other| {
+            let stood = other.opens(&before, guards);
+            let opens = other.opens(&after, guards).into_iter().find(|one| !stood.contains(one));
+            opens.map(|(what, _)| (other.number, what))
+        });
+        bared.next()
+    }
 }
 
 /// What an entry was before a change.

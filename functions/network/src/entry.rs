@@ -39,6 +39,17 @@ pub enum Why {
     NotAllowed,
 }
 
+impl Why {
+    /// That a source may reach something, for a sentence: `the world (0.0.0.0/0) reach tcp/22`.
+    pub fn in_words(self, source: &str, what: &str) -> String {
+        match self {
+            Self::World => format!("the world ({source}) reach {what}"),
+            Self::Together => format!("{source} reach {what}: together with other entries, that is too wide"),
+            Self::NotAllowed => format!("{source}, which is outside of the allowed ranges, reach {what}"),
+        }
+    }
+}
+
 impl Entry {
     /// Reads an entry from a request in CloudTrail, from what AWS Config records or from the parameters of a call; `None` for what
     /// is no inbound entry, or tells too little.

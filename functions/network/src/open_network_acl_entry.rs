@@ -30,7 +30,7 @@ use rescind::ports::Guards;
 use rescind_lambda::prelude::*;
 
 use crate::acl::{self, Acl, Earlier, piece};
-use crate::entry::{Entry, Why};
+use crate::entry::Entry;
 
 /// See the module.
 #[derive(Debug, Clone, Copy)]
@@ -107,7 +107,8 @@ impl Remediation for OpenNetworkAclEntry {
         let entry = subject.target.entry;
         let opens = entry.opens(&subject.state.more.entries, subject.settings);
         let (acl, number) = (&subject.resource.id, entry.number);
-        if let Some((behind, what)) = Self::bared(subject).filter(|_| opens.is_empty()) {
+        let bared = || subject.state.more.bared(&entry, subject.settings);
+        if let (true, Some((behind, what))) = (opens.is_empty(), bared()) {
             let reason =
                 format!("entry {number} of {acl} ({entry}) no longer keeps out what entry {behind} lets in: {what}");
             if !subject.state.more.entries.contains(&entry) {
@@ -121,13 +122,7 @@ impl Remediation for OpenNetworkAclEntry {
             return Assessment::harmless(reason);
         };
         let what = opens.iter().map(|(what, _)| what.as_str()).collect::<Vec<_>>().join(", ");
-        let source = entry.source;
-        let (who, besides) = match why {
-            Why::World => (format!("the world ({source})"), ""),
-            Why::Together => (source.to_string(), ": together with other entries, that is too wide"),
-            Why::NotAllowed => (format!("{source}, which is outside of the allowed ranges,"), ""),
-        };
-        let reason = format!("entry {number} of {acl} lets {who} reach {what}{besides}");
+        let reason = format!("entry {number} of {acl} lets {}", why.in_words(&entry.source.to_string(), &what));
         if !subject.state.more.entries.contains(&entry) {
             return Assessment::already_safe(format!("{reason}; it is gone or another one by now"));
         }
@@ -157,25 +152,6 @@ impl Remediation for OpenNetworkAclEntry {
 
     async fn make(&self, scope: &Scope, call: &Call) -> Result<(), CallError> {
         acl::make(scope, call).await
-    }
-}
-
-impl OpenNetworkAclEntry {
-    /// Another entry, and what it opens since one that denied was replaced.
-    fn bared(subject: &Subject<'_, Self>) -> Option<(i32, String)> {
-        let Acl { entries, earlier } = &subject.state.more;
-        let Earlier::Known(Some(was), _) = earlier else { return None };
-        let with = |entry: &Entry| -> Vec<Entry> {
-            entries.iter().filter(|other| other.number != entry.number).chain([entry]).copied().collect()
-        };
-        let (before, now) = (with(was), with(&subject.target.entry));
-        let others = entries.iter().filter(|other| other.number != was.number && !was.is_allow);
-        let mut bared = others.filter_map(|other| {
-            let stood = other.opens(&before, subject.settings);
-            let opens = other.opens(&now, subject.settings).into_iter().find(|one| !stood.contains(one));
-            opens.map(|(what, _)| (other.number, what))
-        });
-        bared.next()
     }
 }
 

@@ -4,6 +4,7 @@ use rescind_lambda::ResourceState;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::credential::Holder;
 
 const ACCOUNT: &str = "111122223333";
 const OWN: &str = "arn:aws:iam::111122223333:role/rescind-IdentityRole-EXAMPLE";
