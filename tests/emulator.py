@@ -25,6 +25,7 @@ os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
 
 import moto.backends
 from botocore.awsrequest import AWSRequest
+from moto.ec2.models.security_groups import SecurityGroupBackend
 from moto.iam.access_control import IAMRequestBase
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import BaseWSGIServer, make_server
@@ -51,6 +52,17 @@ def quicken() -> None:
     # moto lists its own folder anew each time.
     modules = list(moto.backends.list_of_moto_modules())
     moto.backends.list_of_moto_modules = lambda: modules
+
+
+def raise_quota() -> None:
+    """Groups may have a thousand rules, as AWS gives them to who asks (Amazon VPC user guide, *Amazon VPC quotas*); moto stops at sixty."""
+    verify = SecurityGroupBackend._verify_group_will_respect_rule_count_limit
+
+    def verify_less(self, group, count, *rest, **named) -> None:
+        if count >= 1000:
+            verify(self, group, count, *rest, **named)
+
+    SecurityGroupBackend._verify_group_will_respect_rule_count_limit = verify_less
 
 
 def listen() -> BaseWSGIServer:
@@ -96,6 +108,7 @@ def main() -> None:
     parser.add_argument("--accounts", nargs="+", required=True, metavar="ID", help="account ids of twelve digits")
     arguments = parser.parse_args()
     quicken()
+    raise_quota()
     take_signatures_without_a_body()
     print(deployed(arguments.region, arguments.accounts), flush=True)
     alive, held = os.pipe()

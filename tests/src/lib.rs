@@ -3,6 +3,7 @@
 //! records made of what really happened.
 
 pub mod account;
+pub mod chain;
 pub mod cloudtrail;
 pub mod delivery;
 pub mod emulator;

@@ -12,7 +12,7 @@ use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
-use crate::http;
+use crate::{chain, http};
 
 /// A call as the proxy saw it.
 #[derive(Debug, Clone)]
@@ -104,6 +104,9 @@ struct Shared {
     calls: Vec<Call>,
     disturbances: Vec<Disturbance>,
     answers: HashMap<String, String>,
+    /// By operation, the pages of its answer; the token of the next one is its number.
+    pages: HashMap<String, Vec<String>>,
+    connections: usize,
     latency: Duration,
     is_held: bool,
     is_serial_console_enabled: bool,
@@ -133,6 +136,7 @@ impl Proxy {
             while let Ok((stream, _)) = listener.accept().await {
                 let _ = stream.set_nodelay(true);
                 let proxy = serving.clone();
+                proxy.shared().connections += 1;
                 tokio::spawn(async move {
                     let service = service_fn(move |request| proxy.clone().serve(to, request));
                     let _ = hyper::server::conn::http1::Builder::new()
@@ -153,9 +157,16 @@ impl Proxy {
         self.shared().calls.clone()
     }
 
-    /// Forgets the calls so far.
+    /// The connections so far.
+    pub fn connections(&self) -> usize {
+        self.shared().connections
+    }
+
+    /// Forgets the calls and connections so far.
     pub fn clear(&self) {
-        self.shared().calls.clear();
+        let mut shared = self.shared();
+        shared.calls.clear();
+        shared.connections = 0;
     }
 
     /// The operations called so far, in their order.
@@ -177,6 +188,11 @@ impl Proxy {
     /// whose body the name is.
     pub fn answer(&self, operation: &str, with: &impl ToString) {
         self.shared().answers.insert(operation.to_owned(), with.to_string());
+    }
+
+    /// Answers calls of an operation of EC2 page by page, as EC2 does and the emulator does not.
+    pub fn answer_pages(&self, operation: &str, pages: Vec<String>) {
+        self.shared().pages.insert(operation.to_owned(), pages);
     }
 
     /// Sets whether the account's users may be let onto serial consoles: the emulator knows nothing of that.
@@ -217,6 +233,13 @@ impl Proxy {
                     Some((of, part)) => of == operation && body.contains(part),
                     None => name == operation,
                 };
+                let page = |pages: &Vec<String>| {
+                    let token = body.split("NextToken=").nth(1).and_then(|rest| rest.split('&').next());
+                    pages.get(token.and_then(|token| token.parse::<usize>().ok()).unwrap_or(0)).cloned()
+                };
+                if let Some(page) = shared.pages.get(operation).and_then(page) {
+                    return Some(page);
+                }
                 let told = shared.answers.iter().find(|(name, _)| is_it(name)).map(|(_, answer)| answer.clone());
                 // Of IAM's the emulator tells what is there now, at times that the SDK can't read.
                 let is_of_iam = operation == "GetResourceConfigHistory" && body.contains("AWS::IAM::");
@@ -249,21 +272,8 @@ impl Proxy {
 
     /// How many round trips went one after another until an operation was answered, its own included.
     pub fn round_trips_until(&self, operation: &str) -> usize {
-        let calls = self.calls();
-        let mut depths: Vec<usize> = Vec::new();
-        for (index, call) in calls.iter().enumerate() {
-            let before = calls
-                .iter()
-                .take(index)
-                .zip(&depths)
-                .filter(|(earlier, _)| earlier.ended.is_some_and(|end| end <= call.started));
-            let depth = 1 + before.map(|(_, depth)| *depth).max().unwrap_or(0);
-            if call.operation == operation {
-                return depth;
-            }
-            depths.push(depth);
-        }
-        panic!("{operation} was not called; there were {:?}", self.operations())
+        let trips = chain::round_trips(&self.calls(), operation);
+        trips.unwrap_or_else(|| panic!("{operation} was not called; there were {:?}", self.operations()))
     }
 
     async fn serve(self, to: u16, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Broken> {
@@ -286,7 +296,10 @@ impl Proxy {
             self.shared().is_held = fault == Fault::Timeout;
             return self.ended(index, disturbed(fault, is_json, &service).await);
         }
-        tokio::time::sleep(latency).await;
+        // A timer has no shorter time than a millisecond.
+        if !latency.is_zero() {
+            tokio::time::sleep(latency).await;
+        }
         let turn = if operation == "UpdateItem" { Some(self.writes.lock().await) } else { None };
         let answer = match self.stub(&operation, &text) {
             Some(stub) => Ok(Response::new(Full::new(stub.into()))),
