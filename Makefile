@@ -32,10 +32,15 @@ CARGO_FUZZ := $(VENV)/.cargo-fuzz-$(CARGO_FUZZ_VERSION)
 # Panics, overflows and broken assertions are found without.
 FUZZ_OPTIONS := --fuzz-dir tests/fuzz --target-dir $(FUZZ) --sanitizer none
 
+# What `bench` measures: Cloud Custodian, with what packages it, and with what Python on Lambda has.
+BENCH := $(TARGET)/bench
+# Of everything that is measured there are so many runs.
+RUNS ?= 11
+
 # The stack whose dead letters `redrive` puts back.
 STACK ?= rescind
 
-.PHONY: help setup demo test fuzz lint build watch new-remediation manual redrive clean
+.PHONY: help setup demo test fuzz lint build bench package watch new-remediation manual redrive clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.* ## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -92,7 +97,19 @@ fuzz: $(CARGO_FUZZ) ## Decode random signals and settings, FUZZ_SECONDS (60) for
 
 build: setup ## Package the functions for Lambda, as target/lambda/*/bootstrap.zip
 	cargo lambda build --release --output-format zip $(if $(filter arm64,$(ARCHITECTURE)),--arm64,--x86-64) \
-		$(addprefix --bin ,$(FUNCTIONS))
+		$(addprefix --bin ,$(FUNCTIONS) $(MORE))
+
+bench: MORE := empty
+bench: build $(BENCH)/custodian-venv/.installed $(BENCH)/lambda-venv/.installed ## Measure what Rescind costs, beside Cloud Custodian
+	cargo build --workspace --bin bench
+	@$(TARGET)/debug/bench $(RUNS)
+
+$(BENCH)/custodian-venv/.installed: tests/bench/requirements.txt
+$(BENCH)/lambda-venv/.installed: tests/bench/custodian/requirements.txt
+$(BENCH)/%/.installed: $(STAMP)
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -r $(filter %.txt,$^)
+	@touch $@
 
 watch: setup ## Run the functions for `cargo lambda invoke`
 	cargo lambda watch
