@@ -99,6 +99,18 @@ struct Disturbance {
     when: When,
 }
 
+/// The emulator's answers, by operation and in their order.
+#[derive(Debug, Clone, Default)]
+pub struct Recording(HashMap<String, Vec<(hyper::http::response::Parts, Bytes)>>);
+
+#[derive(Debug, Default)]
+enum Memory {
+    #[default]
+    Off,
+    Records(Recording),
+    Replays(Recording, HashMap<String, usize>),
+}
+
 #[derive(Debug, Default)]
 struct Shared {
     calls: Vec<Call>,
@@ -107,6 +119,7 @@ struct Shared {
     /// By operation, the pages of its answer; the token of the next one is its number.
     pages: HashMap<String, Vec<String>>,
     connections: usize,
+    memory: Memory,
     latency: Duration,
     is_held: bool,
     is_serial_console_enabled: bool,
@@ -193,6 +206,40 @@ impl Proxy {
     /// Answers calls of an operation of EC2 page by page, as EC2 does and the emulator does not.
     pub fn answer_pages(&self, operation: &str, pages: Vec<String>) {
         self.shared().pages.insert(operation.to_owned(), pages);
+    }
+
+    /// Remembers the emulator's answers from now on.
+    pub fn record(&self) {
+        self.shared().memory = Memory::Records(Recording::default());
+    }
+
+    /// What was remembered; nothing more is.
+    pub fn recorded(&self) -> Recording {
+        match std::mem::take(&mut self.shared().memory) {
+            Memory::Records(recording) | Memory::Replays(recording, _) => recording,
+            Memory::Off => Recording::default(),
+        }
+    }
+
+    /// Answers what is recorded in the emulator's place, at once; of each operation one answer after the other, and then from
+    /// the first one on. [`Proxy::recorded`] ends it.
+    pub fn replay(&self, recording: Recording) {
+        self.shared().memory = Memory::Replays(recording, HashMap::new());
+    }
+
+    fn recalled(&self, operation: &str) -> Option<Response<Full<Bytes>>> {
+        let Memory::Replays(Recording(answers), next) = &mut self.shared().memory else { return None };
+        let answers = answers.get(operation)?;
+        let next = next.entry(operation.to_owned()).or_default();
+        let (parts, body) = answers.get(*next % answers.len())?;
+        *next += 1;
+        Some(Response::from_parts(parts.clone(), Full::new(body.clone())))
+    }
+
+    fn remember(&self, operation: &str, parts: &hyper::http::response::Parts, body: &Bytes) {
+        if let Memory::Records(Recording(answers)) = &mut self.shared().memory {
+            answers.entry(operation.to_owned()).or_default().push((parts.clone(), body.clone()));
+        }
     }
 
     /// Sets whether the account's users may be let onto serial consoles: the emulator knows nothing of that.
@@ -300,12 +347,16 @@ impl Proxy {
         if !latency.is_zero() {
             tokio::time::sleep(latency).await;
         }
+        if let Some(answer) = self.recalled(&operation) {
+            return self.ended(index, Ok(answer));
+        }
         let turn = if operation == "UpdateItem" { Some(self.writes.lock().await) } else { None };
         let answer = match self.stub(&operation, &text) {
             Some(stub) => Ok(Response::new(Full::new(stub.into()))),
             None => http::send(to, Request::from_parts(parts, Full::new(body))).await.map(|answer| {
                 let (mut parts, body) = answer.into_parts();
                 parts.headers.remove("connection");
+                self.remember(&operation, &parts, &body);
                 if operation != "DescribeInstanceAttribute" {
                     return Response::from_parts(parts, Full::new(body));
                 }

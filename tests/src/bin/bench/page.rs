@@ -40,8 +40,9 @@ pub fn html(report: &Report) -> Result<String, Problem> {
     body.push_str(&dots("milliseconds", &until_gone(report))?);
     body.push_str(&table(&table::rows(&report.rows)));
     body.push_str(&paragraph(
-        "The emulator is one process of Python that answers one request at a time; what runs side by side waits in its queue. The \
-         line \u{201c}no request under way\u{201d} is the time that is the products' own.",
+        "The emulator is one process of Python that answers one request at a time; what runs side by side waits in its queue, and \
+         Rescind asks for more. \u{201c}No request under way\u{201d} is the time that is the products' own; and \u{201c}answers \
+         recorded\u{201d} is an event once more, in which the proxy answers at once what the emulator had answered before.",
     ));
     body.push_str("<h2>Process start to the first request for work</h2>\n");
     let colour = |name: &str| match name {
@@ -86,7 +87,7 @@ fn colour_of(side: Side) -> &'static plotters::style::RGBColor {
 fn until_gone(report: &Report) -> Vec<Line<'static>> {
     let mut lines = Vec::new();
     let added = format!(", {} ms added", report.latency_ms);
-    for (runs, how) in [(&report.near, ""), (&report.far, added.as_str())] {
+    for (runs, how) in [(&report.near, ""), (&report.far, added.as_str()), (&report.alone, ", answers recorded")] {
         for (when, is_cold) in [("first event", true), ("warm event", false)] {
             for side in Side::BOTH {
                 let values = if is_cold { cold(runs, side) } else { warm(runs, side) };

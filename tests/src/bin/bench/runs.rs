@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::Problem;
 use crate::program::{Launch, Program};
@@ -139,6 +140,36 @@ pub async fn far_away(
     Ok(runs)
 }
 
+/// Both products, pair by pair, with answers that were recorded and come at once: what is left is the products' own time.
+pub async fn alone(stage: &Stage, work: &Work, count: usize, progress: impl Fn(usize)) -> Result<Runs, Problem> {
+    let mut recorded = Vec::new();
+    for side in Side::BOTH {
+        let change = stage.open(&work.group).await;
+        stage.proxy.record();
+        stage.cold(side, work.launch(side), &change).await?;
+        recorded.push((side, change, stage.proxy.recorded()));
+    }
+    let mut runs = Runs::default();
+    for number in 0..count {
+        progress(number);
+        for side in in_turn(number) {
+            let Some((_, change, recording)) = recorded.iter().find(|(of, ..)| *of == side) else { continue };
+            stage.proxy.replay(recording.clone());
+            // Nothing remembers the event, so it can come again and again.
+            let (program, cold) = stage.cold(side, work.launch(side), change).await?;
+            let mut warm = Vec::new();
+            for _ in 0..WARM {
+                warm.push(stage.warm(side, &program, change).await?);
+            }
+            let inputs = vec![stage.input(side, change); IN_A_ROW];
+            let per_second = Some(per_second(stage, &program, &inputs).await?);
+            runs.add(side, Run { cold, warm, per_second, peak_memory_mb: peak_memory_mb(&program)? });
+            stage.proxy.recorded();
+        }
+    }
+    Ok(runs)
+}
+
 /// Nobody is always the first.
 fn in_turn(number: usize) -> [Side; 2] {
     let [a, b] = Side::BOTH;
@@ -157,8 +188,7 @@ async fn one(stage: &Stage, work: &Work, side: Side, warm: usize, is_in_a_row: b
         ensure_closed(stage, side, &work.group).await?;
     }
     let per_second = if is_in_a_row { Some(in_a_row(stage, work, side, &program).await?) } else { None };
-    #[expect(clippy::cast_precision_loss, reason = "megabytes")]
-    let peak_memory_mb = program.peak_memory()? as f64 / 1024.0 / 1024.0;
+    let peak_memory_mb = peak_memory_mb(&program)?;
     Ok(Run { cold, warm: events, per_second, peak_memory_mb })
 }
 
@@ -167,19 +197,30 @@ async fn in_a_row(stage: &Stage, work: &Work, side: Side, program: &Program) -> 
     for group in &work.groups {
         inputs.push(stage.input(side, &stage.open(group).await));
     }
+    let per_second = per_second(stage, program, &inputs).await?;
+    for group in &work.groups {
+        ensure_closed(stage, side, group).await?;
+    }
+    Ok(per_second)
+}
+
+/// How many events a second a process answers that are all there at once.
+async fn per_second(stage: &Stage, program: &Program, inputs: &[Value]) -> Result<f64, Problem> {
     stage.proxy.clear();
     let started = Instant::now();
     let waited: Vec<_> = inputs.iter().map(|input| program.submit(input)).collect();
     for waited in waited {
         program.answer(waited).await?;
     }
-    let took = started.elapsed();
-    for group in &work.groups {
-        ensure_closed(stage, side, group).await?;
-    }
     #[expect(clippy::cast_precision_loss, reason = "a number of events")]
     let count = inputs.len() as f64;
-    Ok(count / took.as_secs_f64())
+    Ok(count / started.elapsed().as_secs_f64())
+}
+
+fn peak_memory_mb(program: &Program) -> Result<f64, Problem> {
+    #[expect(clippy::cast_precision_loss, reason = "megabytes")]
+    let bytes = program.peak_memory()? as f64;
+    Ok(bytes / 1024.0 / 1024.0)
 }
 
 async fn ensure_closed(stage: &Stage, side: Side, group: &str) -> Result<(), Problem> {
