@@ -238,13 +238,13 @@ pub mod tests {
         };
         let run = |cold: u64, warm: u64, requests, chain, memory, per_second| Run {
             cold: measured(cold, requests, chain),
-            warm: vec![measured(warm, requests, chain - 1), measured(warm + 2, requests, chain - 1)],
+            warm: vec![measured(warm, requests, chain - 1), measured(warm, requests, chain - 1)],
             per_second: Some(per_second),
             peak_memory_mb: memory,
         };
         let near = Runs {
             rescind: vec![run(20, 8, 9, 2, 20.0, 50.0), run(40, 16, 9, 2, 20.0, 40.0)],
-            custodian: vec![run(600, 40, 3, 3, 90.0, 20.0), run(1200, 80, 3, 3, 90.0, 10.0)],
+            custodian: vec![run(600, 36, 3, 3, 90.0, 20.0), run(1200, 72, 3, 3, 90.0, 10.0)],
         };
         let start = |name: &str, ms: f64| Start { name: name.to_owned(), ms: Summary::of([ms, ms * 2.0]) };
         let package = |name: &str, bytes| Package { name: name.to_owned(), bytes };
@@ -286,7 +286,7 @@ pub mod tests {
         };
         assert_eq!(told("first request for work"), (2.0, false));
         assert_eq!(told("first event until"), (30.0, false));
-        assert_eq!(told("warm event until"), (4.9, false));
+        assert_eq!(told("warm event until"), (4.5, false));
         assert_eq!(told("peak memory"), (4.5, true));
         assert_eq!(told("requests one after another until the rule is gone, first"), (2.0, true));
         assert_eq!(told("largest zipped package"), (7.0, false));
