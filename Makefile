@@ -99,6 +99,13 @@ build: setup ## Package the functions for Lambda, as target/lambda/*/bootstrap.z
 	cargo lambda build --release --output-format zip $(if $(filter arm64,$(ARCHITECTURE)),--arm64,--x86-64) \
 		$(addprefix --bin ,$(FUNCTIONS) $(MORE))
 
+# As `sam deploy` will upload it. `sam build` packages for ARCHITECTURE here; for the template's own default it needs no override.
+package: export AWS_DEFAULT_REGION ?= us-east-1
+package: setup ## Build with SAM, as for a deployment, and try what it built
+	sam build --parameter-overrides Architecture=$(ARCHITECTURE)
+	sam validate --lint --template .aws-sam/build/template.yaml
+	@$(VENV)/bin/python tests/package.py .aws-sam/build
+
 bench: MORE := empty
 bench: build $(BENCH)/custodian-venv/.installed $(BENCH)/lambda-venv/.installed ## Measure what Rescind costs, beside Cloud Custodian
 	cargo build --workspace --bin bench
