@@ -25,6 +25,7 @@ use tokio::sync::OnceCell;
 
 use crate::baseline::Baseline;
 use crate::clock;
+use crate::connections::Connections;
 use crate::environment::{Environment, Expiry};
 
 /// Tries of one call, the first included, before its failure is ours.
@@ -144,6 +145,7 @@ async fn load() -> SdkConfig {
         Err(_) => defaults,
     };
     defaults
+        .http_client(Connections::default())
         .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS).with_max_backoff(Duration::from_secs(2)))
         .timeout_config(timeouts)
         .load()

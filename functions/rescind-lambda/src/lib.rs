@@ -7,6 +7,7 @@ mod aws;
 mod baseline;
 mod bus;
 mod clock;
+mod connections;
 mod engine;
 mod environment;
 mod journal;
