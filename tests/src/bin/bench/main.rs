@@ -73,17 +73,21 @@ async fn bench() -> Result<(), Problem> {
         say(&format!("Events with {} ms added to each request, pair {} of {count}", LATENCY.as_millis(), number + 1));
     });
     let far = far.await?;
-    let alone = runs::alone(&stage, &work, count, |number| {
-        say(&format!("Events with recorded answers, pair {} of {count}", number + 1));
-    });
-    let alone = alone.await?;
+    let recorded = |latency| {
+        runs::recorded(&stage, &work, latency, count, move |number| {
+            let added = Duration::as_millis(&latency);
+            say(&format!("Events with recorded answers after {added} ms, pair {} of {count}", number + 1));
+        })
+    };
+    let alone = recorded(Duration::ZERO).await?;
+    let alone_far = recorded(LATENCY).await?;
     let growth = growth::cases(&stage, &work, |what| say(&format!("Growth: {what}"))).await?;
 
     let machine = Machine { load_before, load_after: load(), ..machine() };
-    write(&folder, Report { machine, packages, ..report(starts, [near, far, alone], growth) }.conclude())
+    write(&folder, Report { machine, packages, ..report(starts, [near, far, alone, alone_far], growth) }.conclude())
 }
 
-fn report(starts: Vec<runs::Start>, [near, far, alone]: [Runs; 3], growth: Vec<growth::Case>) -> Report {
+fn report(starts: Vec<runs::Start>, [near, far, alone, alone_far]: [Runs; 4], growth: Vec<growth::Case>) -> Report {
     Report {
         at: now().to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
         machine: Machine::default(),
@@ -93,6 +97,7 @@ fn report(starts: Vec<runs::Start>, [near, far, alone]: [Runs; 3], growth: Vec<g
         latency_ms: u64::try_from(LATENCY.as_millis()).unwrap_or_default(),
         far,
         alone,
+        alone_far,
         growth,
         rows: Vec::new(),
         aims: Vec::new(),

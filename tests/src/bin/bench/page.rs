@@ -42,7 +42,8 @@ pub fn html(report: &Report) -> Result<String, Problem> {
     body.push_str(&paragraph(
         "The emulator is one process of Python that answers one request at a time; what runs side by side waits in its queue, and \
          Rescind asks for more. \u{201c}No request under way\u{201d} is the time that is the products' own; and \u{201c}answers \
-         recorded\u{201d} is an event once more, in which the proxy answers at once what the emulator had answered before.",
+         recorded\u{201d} is an event once more, in which the proxy answers, at once or after the time that is added, what the emulator \
+         had answered before.",
     ));
     body.push_str("<h2>Process start to the first request for work</h2>\n");
     let colour = |name: &str| match name {
@@ -87,7 +88,13 @@ fn colour_of(side: Side) -> &'static plotters::style::RGBColor {
 fn until_gone(report: &Report) -> Vec<Line<'static>> {
     let mut lines = Vec::new();
     let added = format!(", {} ms added", report.latency_ms);
-    for (runs, how) in [(&report.near, ""), (&report.far, added.as_str()), (&report.alone, ", answers recorded")] {
+    let all = [
+        (&report.near, ""),
+        (&report.far, added.as_str()),
+        (&report.alone, ", answers recorded"),
+        (&report.alone_far, ", recorded, added"),
+    ];
+    for (runs, how) in all {
         for (when, is_cold) in [("first event", true), ("warm event", false)] {
             for side in Side::BOTH {
                 let values = if is_cold { cold(runs, side) } else { warm(runs, side) };

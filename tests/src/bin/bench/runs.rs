@@ -140,8 +140,15 @@ pub async fn far_away(
     Ok(runs)
 }
 
-/// Both products, pair by pair, with answers that were recorded and come at once: what is left is the products' own time.
-pub async fn alone(stage: &Stage, work: &Work, count: usize, progress: impl Fn(usize)) -> Result<Runs, Problem> {
+/// Both products, pair by pair, with answers that were recorded and come after just this time: whatever the emulator needs, and that
+/// it answers one request at a time, is no part of it.
+pub async fn recorded(
+    stage: &Stage,
+    work: &Work,
+    latency: Duration,
+    count: usize,
+    progress: impl Fn(usize),
+) -> Result<Runs, Problem> {
     let mut recorded = Vec::new();
     for side in Side::BOTH {
         let change = stage.open(&work.group).await;
@@ -149,6 +156,7 @@ pub async fn alone(stage: &Stage, work: &Work, count: usize, progress: impl Fn(u
         stage.cold(side, work.launch(side), &change).await?;
         recorded.push((side, change, stage.proxy.recorded()));
     }
+    stage.proxy.set_latency(latency);
     let mut runs = Runs::default();
     for number in 0..count {
         progress(number);
@@ -162,11 +170,13 @@ pub async fn alone(stage: &Stage, work: &Work, count: usize, progress: impl Fn(u
                 warm.push(stage.warm(side, &program, change).await?);
             }
             let inputs = vec![stage.input(side, change); IN_A_ROW];
-            let per_second = Some(per_second(stage, &program, &inputs).await?);
+            let is_in_a_row = latency.is_zero();
+            let per_second = if is_in_a_row { Some(per_second(stage, &program, &inputs).await?) } else { None };
             runs.add(side, Run { cold, warm, per_second, peak_memory_mb: peak_memory_mb(&program)? });
             stage.proxy.recorded();
         }
     }
+    stage.proxy.set_latency(Duration::ZERO);
     Ok(runs)
 }
 

@@ -1,7 +1,9 @@
 //! What both products find: one account of the emulator, one proxy in front of it, and the groups that are opened.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use aws_sdk_ec2::types::IpPermission;
@@ -118,7 +120,7 @@ impl Stage {
 
     /// How a packaged binary is started.
     pub fn packaged(&self, name: &str, credentials: Option<&Credentials>) -> Result<Launch, Problem> {
-        let binary = packages()?.join(name).join("bootstrap");
+        let binary = unpacked(&self.folder, name)?;
         self.launch(name, vec![binary], credentials, &self.folder)
     }
 
@@ -234,6 +236,20 @@ impl Stage {
             operations: calls.into_iter().map(|call| call.operation).collect(),
         })
     }
+}
+
+/// The binary out of a function's package.
+fn unpacked(folder: &Path, name: &str) -> Result<PathBuf, Problem> {
+    let to = folder.join("functions").join(name);
+    fs::create_dir_all(&to)?;
+    let mut unzip = Command::new(rescind_tests::process::tool("python"));
+    unzip.args(["-m", "zipfile", "-e"]).arg(packages()?.join(name).join("bootstrap.zip")).arg(&to);
+    if !unzip.status()?.success() {
+        return Err(format!("the package of {name} can't be unpacked").into());
+    }
+    let binary = to.join("bootstrap");
+    fs::set_permissions(&binary, fs::Permissions::from_mode(0o755))?;
+    Ok(binary)
 }
 
 /// Where `cargo lambda` puts what it packages: beside the folder in which this program stands.

@@ -98,10 +98,11 @@ pub fn growth(cases: &[Case]) -> Vec<Vec<String>> {
 
 /// What was aimed at, and what came of it.
 pub fn aims(report: &Report) -> Vec<Vec<String>> {
-    let mut all = vec![cells(["", "aim", "is", ""])];
+    let mut all = vec![cells(["", "aim", "is", "", "answers recorded"])];
     for aim in &report.aims {
         let met = if aim.is_met { "met" } else { "missed" };
-        all.push(vec![aim.what.clone(), aim.aim.clone(), short(aim.is), met.to_owned()]);
+        let recorded = aim.recorded.map(short).unwrap_or_default();
+        all.push(vec![aim.what.clone(), aim.aim.clone(), short(aim.is), met.to_owned(), recorded]);
     }
     all
 }
