@@ -83,6 +83,8 @@ def answers(bootstrap: Path, name: str, events: list[str]) -> list[tuple[str, Js
     runtime = type("Runtime", (Runtime,), {"events": queue.Queue(), "answers": queue.Queue()})
     server = ThreadingHTTPServer(("127.0.0.1", 0), runtime)
     server.daemon_threads = True
+    # A process that is ended in the middle of asking for more is none of our errors.
+    server.handle_error = lambda *_: None
     threading.Thread(target=server.serve_forever, daemon=True).start()
     environment = {
         "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{server.server_port}",
