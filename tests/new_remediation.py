@@ -68,12 +68,13 @@ impl Remediation for {type} {{
     }}
 
     async fn read(&self, _: &Scope, _: &Resource, (): &()) -> Result<Standing, CallError> {{
-        // TO WRITE: how the resource stands, piece by piece, and its tags.
+        // TO WRITE: how the resource stands, read side by side (`tokio::join!`): a `fact` for each piece that calls of the plan
+        // change and for no other, its tags, and `with` what else is known. What is gone (`unless_gone`) has no pieces.
         Ok(Standing::new(effect))
     }}
 
     fn assess(&self, subject: &Subject<'_, Self>) -> Assessment<String> {{
-        // TO WRITE: is it risky, why, and which pieces are.
+        // TO WRITE: is it risky, why, and which pieces are. After the plan it has to be already safe, or harmless.
         Assessment::harmless(format!("{{}} is as it should be", subject.resource.id))
     }}
 
@@ -83,12 +84,12 @@ impl Remediation for {type} {{
     }}
 
     async fn make(&self, _: &Scope, call: &Call) -> Result<(), CallError> {{
-        // TO WRITE: each call of a plan, and each inverse.
+        // TO WRITE: each call of a plan, and each inverse: `CallError::or(ACTION, client!(scope, aws_sdk_…).….send().await)`.
         Err(not_ours(call))
     }}
 }}
 
-/// TO WRITE: what a call makes of the pieces.
+/// TO WRITE: what a call makes of the pieces: the same pieces as `read` finds them after the call.
 fn effect(_: &Call) -> Vec<(String, Option<String>)> {{
     Vec::new()
 }}
@@ -188,7 +189,9 @@ def sample(failed: bool) -> str:
         "principalId": "AROAEXAMPLEPOWER:jonas@example.com",
         "arn": "arn:aws:sts::111122223333:assumed-role/PowerUser/jonas@example.com",
         "accountId": "111122223333",
+        "accessKeyId": "ASIAEXAMPLESESSION01",
         "sessionContext": {
+            "attributes": {"creationDate": "2026-11-24T08:59:12Z", "mfaAuthenticated": "false"},
             "sessionIssuer": {
                 "type": "Role",
                 "principalId": "AROAEXAMPLEPOWER",
@@ -217,6 +220,11 @@ def sample(failed: bool) -> str:
         "managementEvent": True,
         "recipientAccountId": "111122223333",
         "eventCategory": "Management",
+        "tlsDetails": {
+            "tlsVersion": "TLSv1.3",
+            "cipherSuite": "TLS_AES_128_GCM_SHA256",
+            "clientProvidedHostHeader": f"{LEFT}.eu-central-1.amazonaws.com",
+        },
     }
     event = {
         "version": "0",
@@ -240,6 +248,16 @@ def write(path: Path, text: str) -> None:
     print(f"wrote   {path.relative_to(ROOT)}")
 
 
+def told(path: Path) -> None:
+    """Names a file that was changed, once."""
+    if path not in CHANGED:
+        CHANGED.add(path)
+        print(f"changed {path.relative_to(ROOT)}")
+
+
+CHANGED: set[Path] = set()
+
+
 def change(path: Path, pattern: str, replacement: str | Callable[[re.Match[str]], str]) -> None:
     """Puts something in at the first match; the pattern's groups are `\\1` and so on."""
     before = path.read_text(encoding="utf-8")
@@ -247,14 +265,15 @@ def change(path: Path, pattern: str, replacement: str | Callable[[re.Match[str]]
     if not count:
         raise SystemExit(f"{path.relative_to(ROOT)}: no place for it was found ({pattern})")
     path.write_text(after, encoding="utf-8")
-    print(f"changed {path.relative_to(ROOT)}")
+    told(path)
 
 
-def in_order(path: Path, start: str, line: str) -> None:
-    """Puts a line among those that start so, in their order."""
+def in_order(path: Path, line: str) -> None:
+    """Puts a `mod` line among the others, in the order of their names."""
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    places = [index for index, one in enumerate(lines) if one.startswith(start)]
-    later = [index for index in places if lines[index] > line]
+    bare = lambda text: text.removeprefix("pub ")
+    places = [index for index, one in enumerate(lines) if re.match(r"(pub )?mod \w+;$", one)]
+    later = [index for index in places if bare(lines[index]) > bare(line)]
     if places:
         lines.insert(later[0] if later else places[-1] + 1, line)
     else:
@@ -262,7 +281,7 @@ def in_order(path: Path, start: str, line: str) -> None:
         first_use = next(index for index, one in enumerate(lines) if one.startswith("use "))
         lines[first_use:first_use] = [line, "\n"]
     path.write_text("".join(lines), encoding="utf-8")
-    print(f"changed {path.relative_to(ROOT)}")
+    told(path)
 
 
 def main() -> None:
@@ -296,10 +315,10 @@ def main() -> None:
     write(ROOT / f"events/{name}/takes-back-{LEFT.lower().replace(' ', '-')}.json", sample(failed=False))
     write(ROOT / f"events/{name}/leaves-alone-failed-call.json", sample(failed=True))
     write(ROOT / f"tests/src/scenes/{snake}.rs", SCENE.format(**words))
-    in_order(crate / "src/lib.rs", "pub mod ", f"pub mod {snake};\n")
-    change(crate / "src/lib.rs", r"remediations: &\[", f"remediations: &[&{snake}::{camel}, ")
-    in_order(ROOT / "tests/src/scenes.rs", "mod ", f"mod {snake};\n")
-    change(ROOT / "tests/src/scenes.rs", r"^(pub const KINDS: .*\[)$", rf"\1\n    {snake}::CHANGED,")
+    in_order(crate / "src/lib.rs", f"pub mod {snake};\n")
+    change(crate / "src/lib.rs", r"remediations: &\[([^\]]*?),?\s*\]", rf"remediations: &[\1, &{snake}::{camel}]")
+    in_order(ROOT / "tests/src/scenes.rs", f"mod {snake};\n")
+    change(ROOT / "tests/src/scenes.rs", r"^(pub const KINDS: .*\[\n(?:    .*\n)*)", rf"\1    {snake}::CHANGED,\n")
     # At the end of the function's section, which is where the next one begins.
     change(
         template,

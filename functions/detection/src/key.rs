@@ -3,7 +3,6 @@
 use aws_sdk_kms::operation::list_resource_tags::ListResourceTagsOutput;
 use aws_sdk_kms::types::{KeyMetadata, KeyState, Tag};
 use chrono::{DateTime, Utc};
-use rescind_lambda::Recorded;
 use rescind_lambda::prelude::*;
 
 /// As AWS Config names the type.
@@ -115,15 +114,5 @@ fn effect(call: &Call) -> Vec<(String, Option<String>)> {
         CANCEL => vec![set(PENDING, false)],
         SCHEDULE => vec![set(PENDING, true), set(ENABLED, false)],
         _ => vec![set(ENABLED, call.call == ENABLE)],
-    }
-}
-
-/// Keeps the states of keys: AWS Config tells all that is needed.
-#[derive(Debug, Clone, Copy)]
-pub struct RecordedKeys;
-
-impl Recorded for RecordedKeys {
-    fn resource_type(&self) -> &'static str {
-        KIND
     }
 }

@@ -97,7 +97,9 @@ impl Remediation for KeyGoingAway {
     fn assess(&self, subject: &Subject<'_, Self>) -> Assessment<String> {
         let (key, called) = (&subject.resource.id, subject.target);
         let what = match called.days {
-            Some(days) => format!("the key {key} was to be deleted after {days} days, and what it encrypts lost"),
+            Some(days) => format!(
+                "the deletion of the key {key} was scheduled, after {days} days: what it encrypts would be lost"
+            ),
             None => format!("the key {key} was disabled: what it encrypts can't be read"),
         };
         let (was_enabled, words) = before(subject);

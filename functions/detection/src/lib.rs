@@ -9,11 +9,11 @@ pub mod key;
 pub mod key_going_away;
 pub mod trail_stopped;
 
-use rescind_lambda::Function;
+use rescind_lambda::{Function, RecordedAs};
 
 /// The function and its remediations.
 pub const FUNCTION: Function = Function {
     name: "detection",
     remediations: &[&trail_stopped::TrailStopped, &flow_logs_deleted::FlowLogsDeleted, &key_going_away::KeyGoingAway],
-    recorded: &[&flow_log::RecordedFlowLogs, &key::RecordedKeys],
+    recorded: &[&flow_log::RecordedFlowLogs, &RecordedAs(key::KIND)],
 };

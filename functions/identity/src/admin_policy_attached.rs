@@ -137,8 +137,10 @@ impl Remediation for AdminPolicyAttached {
             Step::planned(detach, attach)
         });
         let plan = Plan::of(steps);
+        let is_told = state.more.principal.as_ref().is_some_and(|principal| principal.id.is_empty());
         match state.more.before {
             Some(_) => plan,
+            None if is_told => plan.noting("whether it was attached before, the event does not tell"),
             None => plan.noting("AWS Config knows nothing from before, so it may have been attached already"),
         }
     }

@@ -19,8 +19,8 @@ pub mod sessions;
 pub mod suspects;
 pub mod trust;
 
-use principal::{Kind, RecordedPrincipals};
-use rescind_lambda::Function;
+use principal::Kind;
+use rescind_lambda::{Function, RecordedAs};
 
 /// The function and its remediations.
 pub const FUNCTION: Function = Function {
@@ -31,5 +31,9 @@ pub const FUNCTION: Function = Function {
         &mfa_deactivated::MfaDeactivated,
         &role_trusts_stranger::RoleTrustsStranger,
     ],
-    recorded: &[&RecordedPrincipals(Kind::User), &RecordedPrincipals(Kind::Role), &RecordedPrincipals(Kind::Group)],
+    recorded: &[
+        &RecordedAs(Kind::User.resource_type()),
+        &RecordedAs(Kind::Role.resource_type()),
+        &RecordedAs(Kind::Group.resource_type()),
+    ],
 };

@@ -10,7 +10,7 @@ use rescind::settings::{PrincipalPattern, TagKey};
 use rescind::signal::{Resource, text};
 use rescind::text::clean;
 use rescind::{Call, Snapshot};
-use rescind_lambda::{CallError, Recorded, Scope, client, unless_gone};
+use rescind_lambda::{CallError, Scope, client, unless_gone};
 use serde_json::Value;
 
 /// The IAM actions by which they are read.
@@ -50,7 +50,7 @@ impl Kind {
     }
 
     /// As AWS Config names it.
-    pub fn resource_type(self) -> &'static str {
+    pub const fn resource_type(self) -> &'static str {
         match self {
             Self::User => "AWS::IAM::User",
             Self::Role => "AWS::IAM::Role",
@@ -186,16 +186,6 @@ pub async fn earlier(
         region: "global".to_owned(),
     };
     scope.earlier_state(&resource, time).await
-}
-
-/// Keeps how users, roles and groups were, as AWS Config records them.
-#[derive(Debug, Clone, Copy)]
-pub struct RecordedPrincipals(pub Kind);
-
-impl Recorded for RecordedPrincipals {
-    fn resource_type(&self) -> &'static str {
-        self.0.resource_type()
-    }
 }
 
 /// Who is never locked out.

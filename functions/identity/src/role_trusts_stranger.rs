@@ -24,14 +24,14 @@
 //! in us-east-1 alone.
 //!
 //! ## Tags
-//! `rescind:organization` and `rescind:trusted-accounts` say who is no stranger; and those of every remediation.
+//! `rescind:organization`, `rescind:trusted-accounts` and `rescind:allowed-cidrs` say who is no stranger; and those of every remediation.
 //!
 //! ## References
 //! IAM API: `UpdateAssumeRolePolicy`, `CreateRole`. IAM user guide: *Access to AWS accounts owned by third parties*, *Update a
 //! role trust policy*, *The confused deputy problem*.
 
 use chrono::{DateTime, Utc};
-use rescind::policy::Friends;
+use rescind::policy::{Friends, Networks};
 use rescind_lambda::prelude::*;
 
 use crate::principal::{self, Kind, Principal, action, client, decode, earlier, left_alone, named};
@@ -77,7 +77,7 @@ impl Remediation for RoleTrustsStranger {
 
     type Target = Target;
     type State = Standing<More>;
-    type Settings = ();
+    type Settings = Networks;
     type Offender = String;
 
     fn hear(&self, signal: &Signal, call: &ApiCall) -> Vec<Heard<Target>> {
@@ -117,7 +117,7 @@ impl Remediation for RoleTrustsStranger {
     }
 
     fn assess(&self, subject: &Subject<'_, Self>) -> Assessment<String> {
-        let (role, friends) = (clean(&subject.resource.id, 64), subject.friends());
+        let (role, friends) = (clean(&subject.resource.id, 64), subject.friends_and(subject.settings));
         let told = subject.target.document.as_deref().map(|document| judged(document, subject, &friends));
         let was_risky = told.is_some_and(|told| told.is_ok_and(|told| told.is_risky()));
         let settled = |reason: String| {
@@ -151,7 +151,7 @@ impl Remediation for RoleTrustsStranger {
     }
 
     fn plan(&self, subject: &Subject<'_, Self>, offenders: &[String]) -> Plan {
-        let friends = subject.friends();
+        let friends = subject.friends_and(subject.settings);
         let live = subject.state.get(TRUST).unwrap_or_default();
         let Ok(trust) = judged(live, subject, &friends) else { return Plan::default() };
         let before = subject.state.more.before.as_ref();

@@ -103,7 +103,8 @@ impl Trust {
     pub fn evidence(&self) -> Vec<Evidence> {
         let evidence = |reading: &Reading| {
             let sid = reading.sid.as_deref().map(|sid| format!(" ({})", clean(sid, 60))).unwrap_or_default();
-            let statement = ("statement", format!("{}{sid}", reading.statement));
+            let statement =
+                ("statement", format!("{} of {}{sid}", reading.statement + 1, self.policy.statements().len()));
             let names: Vec<String> = reading.principals.keys().map(ToString::to_string).collect();
             let principals = (!names.is_empty()).then(|| ("principals", few(names)));
             Evidence::new([statement, ("opens", reading.reason.clone())].into_iter().chain(principals))

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use rescind::ports::Guards;
 use rescind::signal::{field, items, number};
 use rescind::{Call, Resource, Snapshot};
-use rescind_lambda::{CallError, CallFailure, Recorded, Scope, Standing, client, not_ours, parameter, unless_gone};
+use rescind_lambda::{CallError, CallFailure, Scope, Standing, client, not_ours, parameter, unless_gone};
 use serde_json::json;
 
 use crate::entry::Entry;
@@ -180,14 +180,4 @@ pub async fn make(scope: &Scope, call: &Call) -> Result<(), CallError> {
 /// The client of EC2.
 fn client(scope: &Scope) -> Arc<Client> {
     client!(scope, aws_sdk_ec2)
-}
-
-/// Keeps the states of network ACLs, which AWS Config records whole.
-#[derive(Debug, Clone, Copy)]
-pub struct RecordedAcls;
-
-impl Recorded for RecordedAcls {
-    fn resource_type(&self) -> &'static str {
-        KIND
-    }
 }

@@ -7,11 +7,11 @@ pub mod acl;
 pub mod entry;
 pub mod open_network_acl_entry;
 
-use rescind_lambda::Function;
+use rescind_lambda::{Function, RecordedAs};
 
 /// The function and its remediations.
 pub const FUNCTION: Function = Function {
     name: "network",
     remediations: &[&open_network_acl_entry::OpenNetworkAclEntry],
-    recorded: &[&acl::RecordedAcls],
+    recorded: &[&RecordedAs(acl::KIND)],
 };

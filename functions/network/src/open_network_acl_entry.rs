@@ -16,7 +16,8 @@
 //!
 //! ## Safety
 //! Interrupts traffic, connections in flight too: a network ACL judges packets one by one. An entry goes as a whole, with the ports that
-//! may be open. One for replies (1024-65535) holds 3389: let it begin at 32768, or deny 3389 before it. It can be undone: the entry
+//! may be open. One for replies (1024-65535) holds 3389: deny 3389 before it, or let it begin at
+//! 32768 where nothing in the subnet (a NAT gateway, a load balancer, a Lambda function) gets replies below that. It can be undone: the entry
 //! is made again, or replaced again. Nothing is done where the entry is another one by now. Earlier state: the event, or history.
 //!
 //! ## Tags

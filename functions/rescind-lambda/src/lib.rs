@@ -24,7 +24,7 @@ pub use aws::{CallError, CallFailure, Scope, lacks, not_ours, parameter, unless_
 pub use baseline::{EARLIER_STATE_OPERATIONS, KEEPING_OPERATIONS, KEPT_VALUE_OPERATIONS};
 pub use environment::Expiry;
 pub use remediation::{
-    AnyRemediation, Function, Further, Heard, Operation, Recorded, Remediation, ResourceState, Subject,
+    AnyRemediation, Function, Further, Heard, Operation, Recorded, RecordedAs, Remediation, ResourceState, Subject,
 };
 pub use runtime::{replay, run};
 pub use service::{Service, ServiceError, serve};

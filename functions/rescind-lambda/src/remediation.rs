@@ -6,7 +6,7 @@ use std::pin::Pin;
 use chrono::{DateTime, TimeDelta};
 use rescind::findings;
 use rescind::journal::{Facts, Revert};
-use rescind::policy::Friends;
+use rescind::policy::{Friends, Networks};
 use rescind::settings::{OwnSettings, Settings, SettingsError, TagKey, Tags};
 use rescind::signal::{ApiCall, Finding, Involved, Resource, Signal};
 use rescind::verdict::{Assessment, Offender};
@@ -133,6 +133,11 @@ impl<R: Remediation + ?Sized> Subject<'_, R> {
             accounts: self.common.trusted_accounts.iter().cloned().collect(),
             ..Friends::new(&self.resource.account)
         }
+    }
+
+    /// As [`Self::friends`], where policies may let in who comes from addresses that the owner trusts.
+    pub fn friends_and(&self, networks: &Networks) -> Friends {
+        Friends { networks: networks.0.clone(), ..self.friends() }
     }
 
     /// Whether a piece in an earlier state, captured at this moment, may be one that Rescind has taken back: AWS Config may have recorded the
@@ -352,6 +357,16 @@ pub trait Recorded: Send + Sync {
         _state: &'a mut Snapshot,
     ) -> Pin<Box<dyn Future<Output = Result<(), CallError>> + Send + 'a>> {
         Box::pin(std::future::ready(Ok(())))
+    }
+}
+
+/// A type of which AWS Config tells all that is needed, by its name: `RecordedAs("AWS::KMS::Key")`.
+#[derive(Debug, Clone, Copy)]
+pub struct RecordedAs(pub &'static str);
+
+impl Recorded for RecordedAs {
+    fn resource_type(&self) -> &'static str {
+        self.0
     }
 }
 

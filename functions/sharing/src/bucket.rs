@@ -15,7 +15,7 @@ use rescind::policy::Policy;
 use rescind::signal::{Resource, text};
 use rescind::text::digest;
 use rescind::{Call, Snapshot};
-use rescind_lambda::{CallError, Recorded, ResourceState, Scope, client, not_ours, parameter, unless_gone};
+use rescind_lambda::{CallError, ResourceState, Scope, client, not_ours, parameter, unless_gone};
 use serde_json::{Value, json};
 
 use crate::opened::{Earlier, piece};
@@ -149,15 +149,5 @@ where
             CallError::or(call, ask(Arc::new(Client::from_conf(there))).await)
         }
         None => CallError::or(call, answer),
-    }
-}
-
-/// Keeps how buckets stood: AWS Config records their policies.
-#[derive(Debug, Clone, Copy)]
-pub struct RecordedBuckets;
-
-impl Recorded for RecordedBuckets {
-    fn resource_type(&self) -> &'static str {
-        KIND
     }
 }

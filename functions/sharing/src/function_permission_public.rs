@@ -18,13 +18,13 @@
 //! could not make again exactly is only told of. Earlier state: the event.
 //!
 //! ## Tags
-//! Those of every remediation; `rescind:trusted-accounts` and `rescind:organization` tell who is no stranger.
+//! Those of every remediation; `rescind:trusted-accounts`, `rescind:organization` and `rescind:allowed-cidrs` tell who is no stranger.
 //!
 //! ## References
 //! AWS Lambda API: `AddPermission`, `RemovePermission`, `GetPolicy`, `ListTags`. AWS Lambda developer guide: *Viewing resource-based IAM
 //! policies in Lambda*.
 
-use rescind::policy::{Exposure, Policy, Statement, Stranger, resource_policy};
+use rescind::policy::{Exposure, Networks, Policy, Statement, Stranger, resource_policy};
 use rescind_lambda::prelude::*;
 
 use crate::permission::{self, ADD, Function, GET, REMOVE, TAGS};
@@ -56,7 +56,7 @@ impl Remediation for FunctionPermissionPublic {
     type Target = Added;
     /// One piece, the statement; with the statement as it is written.
     type State = Standing<Option<Value>>;
-    type Settings = ();
+    type Settings = Networks;
     type Offender = String;
 
     fn hear(&self, signal: &Signal, call: &ApiCall) -> Vec<Heard<Added>> {
@@ -102,7 +102,7 @@ impl Remediation for FunctionPermissionPublic {
             Ok(policy) => policy,
             Err(problem) => return Assessment::unclear(format!("{name} can't be read: {problem}")),
         };
-        let Some(reading) = resource_policy(&policy, &subject.friends()).into_iter().next() else {
+        let Some(reading) = resource_policy(&policy, &subject.friends_and(subject.settings)).into_iter().next() else {
             return Assessment::harmless(format!("{name} allows nothing"));
         };
         let reason = format!("{name}: {}", reading.reason);

@@ -10,7 +10,7 @@ pub mod permission;
 pub mod public_bucket_policy;
 pub mod snapshot_shared;
 
-use rescind_lambda::Function;
+use rescind_lambda::{Function, RecordedAs};
 
 /// The function and its remediations.
 pub const FUNCTION: Function = Function {
@@ -20,5 +20,5 @@ pub const FUNCTION: Function = Function {
         &snapshot_shared::SnapshotShared,
         &function_permission_public::FunctionPermissionPublic,
     ],
-    recorded: &[&bucket::RecordedBuckets],
+    recorded: &[&RecordedAs(bucket::KIND)],
 };

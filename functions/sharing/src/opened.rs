@@ -131,7 +131,8 @@ impl<'a> Opened<'a> {
         let rest = self.live.as_ref().and_then(|policy| policy.without(&readings, Exposure::Shared));
         let put = rest.as_ref().and_then(Policy::without_gone);
         let gone = if put == rest { "" } else { ", with users or roles that are gone, whom AWS refuses" };
-        (put.map(|put| put.to_string()), format!("{why}, so that only this is taken out{gone}"))
+        let left = if put.is_none() { ", and nothing is left of the policy" } else { "" };
+        (put.map(|put| put.to_string()), format!("{why}, so that only this is taken out{gone}{left}"))
     }
 
     fn piece(&self, reading: &Reading) -> Option<String> {

@@ -4,7 +4,7 @@
 //! What one call of `PutBucketPolicy` opened: statements that surely let in everybody, or somebody who is neither ours nor trusted, with
 //! their conditions and the statements that deny considered. The policy before the call comes back as a whole where it is known and let in
 //! no stranger, and nobody has changed the bucket's policy since. Else only those statements go, or those principals of them, and a policy of which nothing is left is deleted.
-//! What let strangers in before stays, where the earlier policy is known; put again alone, it is told. A statement that is not understood, or that lets a service act for anybody, is told and left.
+//! What let strangers in before stays, where the earlier policy is known; put again alone, it is told. A statement that is not understood, or that lets a service act for others, is told and left.
 //!
 //! ## Why it is risky
 //! Everybody can read, or write, what is in the bucket. Security Hub controls S3.2, S3.3 and S3.6; MITRE ATT&CK T1530.
@@ -19,14 +19,14 @@
 //! Rescind's role makes it fail, aloud; so does an earlier one that names a user or role which is gone by now.
 //!
 //! ## Tags
-//! Those of every remediation; `rescind:trusted-accounts` and `rescind:organization` tell who is no stranger.
+//! Those of every remediation; `rescind:trusted-accounts`, `rescind:organization` and `rescind:allowed-cidrs` tell who is no stranger.
 //!
 //! ## References
 //! Amazon S3 API: `GetBucketPolicy`, `PutBucketPolicy`, `DeleteBucketPolicy`, `GetBucketTagging`. Amazon S3 user guide: *The meaning of
 //! "public"*. AWS Config developer guide: *Components of a configuration item*.
 
 use chrono::{DateTime, Utc};
-use rescind::policy::Policy;
+use rescind::policy::{Networks, Policy};
 use rescind_lambda::prelude::*;
 
 use crate::bucket::{self, DELETE, GET, PUT, State, TAGS};
@@ -61,7 +61,7 @@ impl Remediation for PublicBucketPolicy {
 
     type Target = Put;
     type State = State;
-    type Settings = ();
+    type Settings = Networks;
     /// A statement, by the name of its piece.
     type Offender = String;
 
@@ -110,5 +110,5 @@ fn opened<'a>(subject: &Subject<'a, PublicBucketPolicy>) -> Result<Opened<'a>, S
     let what = format!("bucket {}", subject.resource.id);
     let told = subject.target.policy.clone().and_then(|told| Policy::from_value(told).ok());
     let was_taken_back = |piece: &str, captured: &str| subject.was_taken_back(piece, captured);
-    Opened::of(what, policy.as_deref(), told, earlier, &subject.friends(), was_taken_back)
+    Opened::of(what, policy.as_deref(), told, earlier, &subject.friends_and(subject.settings), was_taken_back)
 }

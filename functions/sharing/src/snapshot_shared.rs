@@ -96,7 +96,7 @@ impl Remediation for SnapshotShared {
             let reason = format!("{} was shared with {}, ours or trusted", resource.id, names(target));
             return Assessment::harmless(reason);
         }
-        let reason = format!("{} may make volumes of {}, neither ours nor trusted", names(&strangers), resource.id);
+        let reason = format!("{} lets {} make volumes of it, neither ours nor trusted", resource.id, names(&strangers));
         let offenders: Vec<String> = strangers.into_iter().filter(|who| state.get(who).is_some()).collect();
         if offenders.is_empty() {
             return Assessment::already_safe(format!("{reason}; that is over already"));

@@ -42,8 +42,15 @@ fn judged_as(
 ) -> (Assessment<String>, Plan) {
     let common = Settings::parse(&Tags::of_rule(tags.iter().copied()), &[]).unwrap();
     let own_roles = [OWN.to_owned()];
-    let subject =
-        Subject { resource, target, state, common: &common, settings: &(), own_roles: &own_roles, taken_back: &[] };
+    let subject = Subject {
+        resource,
+        target,
+        state,
+        common: &common,
+        settings: &Networks::default(),
+        own_roles: &own_roles,
+        taken_back: &[],
+    };
     let assessment = RoleTrustsStranger.assess(&subject);
     let plan = match &assessment {
         Assessment::Risky { offenders, .. } => RoleTrustsStranger.plan(&subject, offenders),

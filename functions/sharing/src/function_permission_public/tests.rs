@@ -37,7 +37,7 @@ fn judged(statement: &Value) -> (Assessment<String>, Plan, Standing<Option<Value
         target: &target,
         state: &state,
         common: &common,
-        settings: &(),
+        settings: &Networks::default(),
         own_roles: &[],
         taken_back: &[],
     };

@@ -1,7 +1,7 @@
 use rescind::journal::Revert;
 use rescind::settings::{Settings, Tags};
 use rescind_lambda::ResourceState;
-use rescind_lambda::testing::called;
+use rescind_lambda::testing::{about, called};
 use serde_json::json;
 
 use super::*;
@@ -60,7 +60,7 @@ fn judged_after(
         target: &target,
         state: &state,
         common: &common,
-        settings: &(),
+        settings: &Networks::default(),
         own_roles: &[],
         taken_back,
     };
@@ -247,4 +247,16 @@ fn who_does_it_again_before_aws_config_has_seen_that_it_was_taken_back_gains_not
     assert_eq!(left(&plan, &state), Some(policy(&[account("111122223333")])));
     let (assessment, ..) = judged(Some(&put), Some(&put), seen);
     assert!(matches!(assessment, Assessment::Report { .. }), "nobody took it back: {assessment:?}");
+}
+
+#[test]
+fn an_office_that_the_owner_names_is_no_stranger() {
+    let office = allow(&json!("*"), &json!({"IpAddress": {"aws:SourceIp": "203.0.113.0/24"}}));
+    let put = policy(&[office]);
+    let about = about(&PublicBucketPolicy, &signal(&json!({"bucketName": "b", "bucketPolicy": put}))).unwrap();
+    let state = State { policy: Some(put.to_string()), ..State::default() };
+    let judged = |tags| rescind_lambda::testing::judged(&PublicBucketPolicy, &about, &state, tags).unwrap().0;
+    assert!(matches!(judged(&[]), Assessment::Risky { .. }));
+    assert!(matches!(judged(&[("rescind:allowed-cidrs", "203.0.113.0/24")]), Assessment::Harmless { .. }));
+    assert!(matches!(judged(&[("rescind:allowed-cidrs", "203.0.113.0/25")]), Assessment::Risky { .. }), "a part of it");
 }
