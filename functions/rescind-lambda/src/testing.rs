@@ -1,5 +1,6 @@
 //! For the unit tests of remediations: signals as AWS sends them, and judgements with no network.
 
+use rescind::journal::Revert;
 use rescind::settings::{OwnSettings, Settings, SettingsError, Tags};
 use rescind::signal::{Resource, Signal, SignalError, decode};
 use rescind::verdict::Assessment;
@@ -45,6 +46,20 @@ pub fn about<R: Remediation>(remediation: &R, signal: &Signal) -> Option<(Resour
 /// [`SettingsError`], which names the tag.
 pub fn judged<R: Remediation>(
     remediation: &R,
+    about: &(Resource, R::Target),
+    state: &R::State,
+    tags: &[(&str, &str)],
+) -> Result<(Assessment<R::Offender>, Plan), SettingsError> {
+    judged_after(&[], remediation, about, state, tags)
+}
+
+/// As [`judged`], where this was taken back before.
+///
+/// # Errors
+/// [`SettingsError`], which names the tag.
+pub fn judged_after<R: Remediation>(
+    taken_back: &[Revert],
+    remediation: &R,
     (resource, target): &(Resource, R::Target),
     state: &R::State,
     tags: &[(&str, &str)],
@@ -52,15 +67,8 @@ pub fn judged<R: Remediation>(
     let tags = Tags::of_rule(tags.iter().copied());
     let common = Settings::parse(&tags, &[R::NAME])?;
     let (settings, own_roles) = (R::Settings::of_tags(&tags)?, [OWN_ROLE.to_owned()]);
-    let subject = Subject {
-        resource,
-        target,
-        state,
-        common: &common,
-        settings: &settings,
-        own_roles: &own_roles,
-        taken_back: &[],
-    };
+    let subject =
+        Subject { resource, target, state, common: &common, settings: &settings, own_roles: &own_roles, taken_back };
     let assessment = remediation.assess(&subject);
     let plan = match &assessment {
         Assessment::Risky { offenders, .. } => remediation.plan(&subject, offenders),

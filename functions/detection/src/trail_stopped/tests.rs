@@ -1,5 +1,6 @@
+use rescind_lambda::testing;
+
 use super::*;
-use rescind::settings::{Settings, Tags};
 use serde_json::Value;
 
 const ARN: &str = "arn:aws:cloudtrail:eu-central-1:111122223333:trail/audit";
@@ -26,18 +27,7 @@ fn about(name: &str) -> (Resource, Arn) {
 }
 
 fn assess(name: &str, state: &Standing) -> Assessment<String> {
-    let (resource, target) = about(name);
-    let common = Settings::parse(&Tags::default(), &[]).unwrap();
-    let subject = Subject {
-        resource: &resource,
-        target: &target,
-        state,
-        common: &common,
-        settings: &(),
-        own_roles: &[],
-        taken_back: &[],
-    };
-    TrailStopped.assess(&subject)
+    testing::judged(&TrailStopped, &about(name), state, &[]).unwrap().0
 }
 
 #[test]

@@ -1,6 +1,5 @@
-use rescind::settings::{Settings, Tags};
 use rescind_lambda::ResourceState;
-use rescind_lambda::testing::called;
+use rescind_lambda::testing::{self, called};
 use serde_json::{Value, json};
 
 use super::*;
@@ -48,19 +47,10 @@ fn judged(about: &(Resource, Target), state: &Standing<Attachment>) -> (Assessme
 /// What is made of it after these reverts.
 fn judged_after(
     taken_back: &[Revert],
-    (resource, target): &(Resource, Target),
+    about: &(Resource, Target),
     state: &Standing<Attachment>,
 ) -> (Assessment<String>, Plan) {
-    let common = Settings::parse(&Tags::default(), &[]).unwrap();
-    let own_roles = [OWN.to_owned()];
-    let subject =
-        Subject { resource, target, state, common: &common, settings: &(), own_roles: &own_roles, taken_back };
-    let assessment = AdminPolicyAttached.assess(&subject);
-    let plan = match &assessment {
-        Assessment::Risky { offenders, .. } => AdminPolicyAttached.plan(&subject, offenders),
-        _ => Plan::default(),
-    };
-    (assessment, plan)
+    testing::judged_after(taken_back, &AdminPolicyAttached, about, state, &[]).unwrap()
 }
 
 fn allow(action: &str) -> Value {

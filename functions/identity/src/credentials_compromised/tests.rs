@@ -1,10 +1,10 @@
 use proptest::prelude::*;
-use rescind::Settings;
 use rescind_lambda::ResourceState;
 use serde_json::{Value, json};
 
 use super::*;
 use crate::credential::Holder;
+use rescind_lambda::testing;
 
 const ACCOUNT: &str = "111122223333";
 const OWN: &str = "arn:aws:iam::111122223333:role/rescind-IdentityRole-EXAMPLE";
@@ -62,26 +62,7 @@ fn heard(signal: &Signal) -> (Resource, Target) {
 }
 
 fn judged_of(signal: &Signal, state: &State, tags: &[(&str, &str)]) -> (Assessment<Usable>, Plan) {
-    let (resource, target) = heard(signal);
-    let tags = Tags::of_rule(tags.iter().copied());
-    let common = Settings::parse(&tags, &[]).unwrap();
-    let settings = Wanted::of_tags(&tags).unwrap();
-    let own_roles = [OWN.to_owned()];
-    let subject = Subject {
-        resource: &resource,
-        target: &target,
-        state,
-        common: &common,
-        settings: &settings,
-        own_roles: &own_roles,
-        taken_back: &[],
-    };
-    let assessment = CredentialsCompromised.assess(&subject);
-    let plan = match &assessment {
-        Assessment::Risky { offenders, .. } => CredentialsCompromised.plan(&subject, offenders),
-        _ => Plan::default(),
-    };
-    (assessment, plan)
+    testing::judged(&CredentialsCompromised, &heard(signal), state, tags).unwrap()
 }
 
 fn judged(key: &Value, state: &State, tags: &[(&str, &str)]) -> (Assessment<Usable>, Plan) {

@@ -1,8 +1,9 @@
-use rescind::settings::{Settings, Tags};
+use rescind::settings::Tags;
 use rescind_lambda::ResourceState;
 use serde_json::{Value, json};
 
 use super::*;
+use rescind_lambda::testing;
 
 const ACCOUNT: &str = "111122223333";
 const VIRTUAL: &str = "arn:aws:iam::111122223333:mfa/alice";
@@ -64,21 +65,8 @@ fn standing(devices: &[(&str, &str)], policy: Option<&str>) -> Standing<More> {
 
 const CONTAINS: &[(&str, &str)] = &[("rescind:contain", "deny-until-mfa")];
 
-fn judged(
-    (resource, target): &(Resource, Target),
-    state: &Standing<More>,
-    tags: &[(&str, &str)],
-) -> (Assessment<String>, Plan) {
-    let common = Settings::parse(&Tags::default(), &[]).unwrap();
-    let settings = Wanted::of_tags(&Tags::of_rule(tags.iter().copied())).unwrap();
-    let subject =
-        Subject { resource, target, state, common: &common, settings: &settings, own_roles: &[], taken_back: &[] };
-    let assessment = MfaDeactivated.assess(&subject);
-    let plan = match &assessment {
-        Assessment::Risky { offenders, .. } => MfaDeactivated.plan(&subject, offenders),
-        _ => Plan::default(),
-    };
-    (assessment, plan)
+fn judged(about: &(Resource, Target), state: &Standing<More>, tags: &[(&str, &str)]) -> (Assessment<String>, Plan) {
+    testing::judged(&MfaDeactivated, about, state, tags).unwrap()
 }
 
 fn reported(assessment: &Assessment<String>) -> &str {

@@ -1,6 +1,5 @@
-use rescind::settings::{Settings, Tags};
 use rescind_lambda::ResourceState;
-use rescind_lambda::testing::called;
+use rescind_lambda::testing::{self, called};
 use serde_json::{Value, json};
 
 use super::*;
@@ -35,28 +34,8 @@ fn standing(document: &str, before: Option<&str>) -> Standing<More> {
     Standing::new(effect).fact(TRUST, document).with(More { role: Some(role), before })
 }
 
-fn judged_as(
-    (resource, target): &(Resource, Target),
-    state: &Standing<More>,
-    tags: &[(&str, &str)],
-) -> (Assessment<String>, Plan) {
-    let common = Settings::parse(&Tags::of_rule(tags.iter().copied()), &[]).unwrap();
-    let own_roles = [OWN.to_owned()];
-    let subject = Subject {
-        resource,
-        target,
-        state,
-        common: &common,
-        settings: &Networks::default(),
-        own_roles: &own_roles,
-        taken_back: &[],
-    };
-    let assessment = RoleTrustsStranger.assess(&subject);
-    let plan = match &assessment {
-        Assessment::Risky { offenders, .. } => RoleTrustsStranger.plan(&subject, offenders),
-        _ => Plan::default(),
-    };
-    (assessment, plan)
+fn judged_as(about: &(Resource, Target), state: &Standing<More>, tags: &[(&str, &str)]) -> (Assessment<String>, Plan) {
+    testing::judged(&RoleTrustsStranger, about, state, tags).unwrap()
 }
 
 /// The trust policy that a change is answered with, and what becomes of it then.

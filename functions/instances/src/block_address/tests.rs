@@ -1,5 +1,4 @@
 use proptest::prelude::*;
-use rescind::Settings;
 use rescind_lambda::{Expiry, ResourceState};
 use serde_json::json;
 
@@ -7,6 +6,7 @@ use super::*;
 use crate::network_acl::{Behind, Entry};
 use ipnet::IpNet;
 use rescind::addresses;
+use rescind_lambda::testing;
 
 const HOSTILE: &str = "198.51.100.7";
 
@@ -45,29 +45,13 @@ fn state(acls: Vec<Acl>) -> State {
 }
 
 fn judged(target: &Target, state: &State, tags: &[(&str, &str)]) -> (Assessment<LetIn>, Plan) {
-    let tags = Tags::of_rule(tags.iter().copied());
     let resource = Resource {
         kind: instance::KIND.to_owned(),
         id: "i-1".to_owned(),
-        account: "111122223333".to_owned(),
+        account: testing::ACCOUNT.to_owned(),
         region: "eu-central-1".to_owned(),
     };
-    let (common, settings) = (Settings::parse(&tags, &[]).unwrap(), Wanted::of_tags(&tags).unwrap());
-    let subject = Subject {
-        resource: &resource,
-        target,
-        state,
-        common: &common,
-        settings: &settings,
-        own_roles: &[],
-        taken_back: &[],
-    };
-    let assessment = BlockAddress.assess(&subject);
-    let plan = match &assessment {
-        Assessment::Risky { offenders, .. } => BlockAddress.plan(&subject, offenders),
-        _ => Plan::default(),
-    };
-    (assessment, plan)
+    testing::judged(&BlockAddress, &(resource, target.clone()), state, tags).unwrap()
 }
 
 fn made(state: &State, plan: &Plan) -> State {

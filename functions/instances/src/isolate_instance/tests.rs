@@ -1,5 +1,5 @@
 use proptest::prelude::*;
-use rescind::{Resource, Settings};
+use rescind::Resource;
 use rescind_lambda::ResourceState;
 use serde_json::{Value, json};
 
@@ -7,6 +7,7 @@ use super::*;
 use crate::detachment::GROUP_FACT;
 use crate::detachment::Membership;
 use crate::instance::Group;
+use rescind_lambda::testing;
 
 const ACCOUNT: &str = "111122223333";
 
@@ -31,25 +32,8 @@ fn heard(signal: &Signal) -> (Resource, Target) {
 }
 
 fn judged(severity: f64, state: &State, tags: &[(&str, &str)]) -> (Assessment<Part>, Plan) {
-    let (resource, target) = heard(&signal("Backdoor:EC2/C&CActivity.B", severity, "ACTOR"));
-    let tags = Tags::of_rule(tags.iter().copied());
-    let common = Settings::parse(&tags, &[]).unwrap();
-    let settings = Wanted::of_tags(&tags).unwrap();
-    let subject = Subject {
-        resource: &resource,
-        target: &target,
-        state,
-        common: &common,
-        settings: &settings,
-        own_roles: &[],
-        taken_back: &[],
-    };
-    let assessment = IsolateInstance.assess(&subject);
-    let plan = match &assessment {
-        Assessment::Risky { offenders, .. } => IsolateInstance.plan(&subject, offenders),
-        _ => Plan::default(),
-    };
-    (assessment, plan)
+    let about = heard(&signal("Backdoor:EC2/C&CActivity.B", severity, "ACTOR"));
+    testing::judged(&IsolateInstance, &about, state, tags).unwrap()
 }
 
 fn interface(id: &str, groups: &[&str]) -> Interface {

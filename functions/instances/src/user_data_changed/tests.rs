@@ -1,6 +1,5 @@
 use proptest::prelude::*;
-use rescind::settings::{OwnSettings, Settings, Tags};
-use rescind_lambda::testing::called;
+use rescind_lambda::testing::{self, called};
 use serde_json::{Value, json};
 
 use super::*;
@@ -25,25 +24,7 @@ fn known(value: &str) -> Earlier {
 
 fn judged(state: &State, tags: &[(&str, &str)]) -> (Assessment<Changed>, Plan) {
     let signal = signal(&json!({"instanceId": "i-1", "userData": "<sensitiveDataRemoved>"}));
-    let Some(Heard::About { resource, target }) = UserDataChanged.listen(&signal).pop() else { panic!("heard") };
-    let common = Settings::parse(&Tags::default(), &[]).unwrap();
-    let tags = Tags::of_rule(tags.iter().map(|(key, value)| (*key, (*value).to_owned())));
-    let settings = ResourceTag::of_tags(&tags).unwrap();
-    let subject = Subject {
-        resource: &resource,
-        target: &target,
-        state,
-        common: &common,
-        settings: &settings,
-        own_roles: &[],
-        taken_back: &[],
-    };
-    let assessment = UserDataChanged.assess(&subject);
-    let plan = match &assessment {
-        Assessment::Risky { offenders, .. } => UserDataChanged.plan(&subject, offenders),
-        _ => Plan::default(),
-    };
-    (assessment, plan)
+    testing::judged(&UserDataChanged, &testing::about(&UserDataChanged, &signal).unwrap(), state, tags).unwrap()
 }
 
 const PROTECTED: &str = "rescind:protected";

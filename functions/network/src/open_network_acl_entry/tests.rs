@@ -1,8 +1,7 @@
-use rescind_lambda::testing::called;
+use rescind_lambda::testing::{self, called};
 
 use super::*;
 use rescind::plan::StepState;
-use rescind::settings::{OwnSettings, Settings, Tags};
 use rescind_lambda::ResourceState;
 use serde_json::{Value, json};
 
@@ -25,21 +24,9 @@ fn heard(name: &str, request: &Value) -> Heard<Made> {
 
 /// Judges a call by a live network ACL, and plans.
 fn judged(name: &str, request: &Value, acl: Acl) -> (Assessment<String>, Plan, Standing<Acl>) {
-    let Heard::About { resource, target } = heard(name, request) else { panic!("it is about an entry") };
-    let state = acl::standing(acl, target.entry.number);
-    let common = Settings::parse(&Tags::default(), &[]).unwrap();
-    let settings = Guards::of_tags(&Tags::default()).unwrap();
-    let subject = Subject {
-        resource: &resource,
-        target: &target,
-        state: &state,
-        common: &common,
-        settings: &settings,
-        own_roles: &[],
-        taken_back: &[],
-    };
-    let assessment = OpenNetworkAclEntry.assess(&subject);
-    let plan = OpenNetworkAclEntry.plan(&subject, &[piece(target.entry.number)]);
+    let about = testing::about(&OpenNetworkAclEntry, &signal(name, request)).unwrap();
+    let state = acl::standing(acl, about.1.entry.number);
+    let (assessment, plan) = testing::judged(&OpenNetworkAclEntry, &about, &state, &[]).unwrap();
     (assessment, plan, state)
 }
 

@@ -1,7 +1,8 @@
+use rescind_lambda::testing;
+
 use super::*;
 use crate::earlier::Earlier;
 use crate::ec2::SecurityGroup;
-use rescind::settings::{OwnSettings, Settings, Tags};
 use serde_json::{Value, json};
 
 fn rule(id: &str, range: &str, description: &str) -> Rule {
@@ -15,31 +16,15 @@ fn judged(was: Option<&Rule>, is: &[Rule]) -> Assessment<Modified> {
     let to =
         json!({"IpProtocol": "tcp", "FromPort": 5432, "ToPort": 5432, "CidrIpv4": "10.9.9.9/32", "Description": "to"});
     let update = json!({"SecurityGroupRuleId": "sgr-1", "SecurityGroupRule": to});
-    let event: Value = json!({"detail-type": "AWS API Call via CloudTrail", "source": "aws.ec2", "id": "1",
-        "time": "2026-11-24T12:00:00Z", "account": "111122223333", "region": "eu-central-1",
-        "detail": {"eventName": "ModifySecurityGroupRules", "eventSource": "ec2.amazonaws.com", "requestParameters":
-            {"ModifySecurityGroupRulesRequest": {"GroupId": "sg-1", "SecurityGroupRule": update}}}});
-    let signal = rescind::signal::decode(event).unwrap().signal;
-    let Some(Heard::About { resource, target }) = SecurityGroupRuleModified.listen(&signal).pop() else {
-        panic!("heard")
-    };
+    let request = json!({"ModifySecurityGroupRulesRequest": {"GroupId": "sg-1", "SecurityGroupRule": update}});
+    let signal = testing::called("ec2:ModifySecurityGroupRules", &request, &Value::Null).unwrap();
+    let about = testing::about(&SecurityGroupRuleModified, &signal).unwrap();
     let tags = vec![("rescind:protected".to_owned(), String::new())];
     let earlier =
         was.map_or(Earlier::Unknown, |rule| Earlier::Rules { rules: vec![rule.clone()], captured: String::new() });
     let group = SecurityGroup { id: "sg-1".to_owned(), tags, rules: is.to_vec() };
     let state = State { group: Some(group), earlier, ..State::default() };
-    let common = Settings::parse(&Tags::default(), &[]).unwrap();
-    let settings = Protection::of_tags(&Tags::default()).unwrap();
-    let subject = Subject {
-        resource: &resource,
-        target: &target,
-        state: &state,
-        common: &common,
-        settings: &settings,
-        own_roles: &[],
-        taken_back: &[],
-    };
-    SecurityGroupRuleModified.assess(&subject)
+    testing::judged(&SecurityGroupRuleModified, &about, &state, &[]).unwrap().0
 }
 
 #[test]

@@ -1,5 +1,6 @@
+use rescind_lambda::testing;
+
 use super::*;
-use rescind::settings::{OwnSettings, Settings, Tags};
 use serde_json::{Value, json};
 
 fn rule(id: &str, port: u16, range: &str) -> Value {
@@ -12,30 +13,13 @@ fn read(rule: &Value) -> Rule {
 
 /// What becomes of a removal that the response tells, or else only the request.
 fn judged(response: &Value, request: &Value, earlier: &[Rule], is: &[Rule]) -> Assessment<Rule> {
-    let event: Value = json!({"detail-type": "AWS API Call via CloudTrail", "source": "aws.ec2", "id": "1",
-        "time": "2026-11-24T12:00:00Z", "account": "111122223333", "region": "eu-central-1",
-        "detail": {"eventName": "RevokeSecurityGroupIngress", "eventSource": "ec2.amazonaws.com",
-            "requestParameters": request, "responseElements": response}});
-    let signal = rescind::signal::decode(event).unwrap().signal;
-    let Some(Heard::About { resource, target }) = SecurityGroupRuleRemoved.listen(&signal).pop() else {
-        panic!("heard")
-    };
+    let signal = testing::called("ec2:RevokeSecurityGroupIngress", request, response).unwrap();
+    let about = testing::about(&SecurityGroupRuleRemoved, &signal).unwrap();
     let tags = vec![("rescind:protected".to_owned(), String::new())];
     let group = crate::ec2::SecurityGroup { id: "sg-1".to_owned(), tags, rules: is.to_vec() };
     let earlier = Earlier::Rules { rules: earlier.to_vec(), captured: String::new() };
     let state = State { group: Some(group), earlier, ..State::default() };
-    let common = Settings::parse(&Tags::default(), &[]).unwrap();
-    let settings = Protection::of_tags(&Tags::default()).unwrap();
-    let subject = Subject {
-        resource: &resource,
-        target: &target,
-        state: &state,
-        common: &common,
-        settings: &settings,
-        own_roles: &[],
-        taken_back: &[],
-    };
-    SecurityGroupRuleRemoved.assess(&subject)
+    testing::judged(&SecurityGroupRuleRemoved, &about, &state, &[]).unwrap().0
 }
 
 #[test]

@@ -1,6 +1,5 @@
-use rescind::settings::{Settings, Tags};
 use rescind_lambda::ResourceState;
-use rescind_lambda::testing::called;
+use rescind_lambda::testing::{self, called};
 
 use super::*;
 
@@ -28,24 +27,10 @@ fn heard(name: &str, request: &Value, statement: &Value) -> (Resource, Added) {
 }
 
 fn judged(statement: &Value) -> (Assessment<String>, Plan, Standing<Option<Value>>) {
-    let (resource, target) = heard("AddPermission20150331v2", &json!({"functionName": "orders"}), statement);
-    let state = standing(&target, Some(statement.clone()));
-    let tags = Tags::of_rule([("rescind:trusted-accounts", "777788889999")]);
-    let common = Settings::parse(&tags, &[]).unwrap();
-    let subject = Subject {
-        resource: &resource,
-        target: &target,
-        state: &state,
-        common: &common,
-        settings: &Networks::default(),
-        own_roles: &[],
-        taken_back: &[],
-    };
-    let assessment = FunctionPermissionPublic.assess(&subject);
-    let plan = match &assessment {
-        Assessment::Risky { offenders, .. } => FunctionPermissionPublic.plan(&subject, offenders),
-        _ => Plan::default(),
-    };
+    let about = heard("AddPermission20150331v2", &json!({"functionName": "orders"}), statement);
+    let state = standing(&about.1, Some(statement.clone()));
+    let tags = [("rescind:trusted-accounts", "777788889999")];
+    let (assessment, plan) = testing::judged(&FunctionPermissionPublic, &about, &state, &tags).unwrap();
     (assessment, plan, state)
 }
 

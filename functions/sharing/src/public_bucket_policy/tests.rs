@@ -1,7 +1,6 @@
 use rescind::journal::Revert;
-use rescind::settings::{Settings, Tags};
 use rescind_lambda::ResourceState;
-use rescind_lambda::testing::{about, called};
+use rescind_lambda::testing::{self, about, called};
 use serde_json::json;
 
 use super::*;
@@ -50,25 +49,10 @@ fn judged_after(
     earlier: Earlier,
 ) -> (Assessment<String>, Plan, State) {
     let signal = signal(&json!({"bucketName": "b"}));
-    let resource = signal.resource(bucket::KIND, "b");
-    let target = Put { policy: put.cloned(), time: signal.time };
+    let about = (signal.resource(bucket::KIND, "b"), Put { policy: put.cloned(), time: signal.time });
     let state = State { policy: live.map(ToString::to_string), earlier, tags: Vec::new() };
-    let tags = Tags::of_rule([("rescind:trusted-accounts", "777788889999")]);
-    let common = Settings::parse(&tags, &[]).unwrap();
-    let subject = Subject {
-        resource: &resource,
-        target: &target,
-        state: &state,
-        common: &common,
-        settings: &Networks::default(),
-        own_roles: &[],
-        taken_back,
-    };
-    let assessment = PublicBucketPolicy.assess(&subject);
-    let plan = match &assessment {
-        Assessment::Risky { offenders, .. } => PublicBucketPolicy.plan(&subject, offenders),
-        _ => Plan::default(),
-    };
+    let tags = [("rescind:trusted-accounts", "777788889999")];
+    let (assessment, plan) = testing::judged_after(taken_back, &PublicBucketPolicy, &about, &state, &tags).unwrap();
     (assessment, plan, state)
 }
 

@@ -1,7 +1,7 @@
-use rescind::settings::{Settings, Tags};
 use rescind_lambda::ResourceState;
 
 use super::*;
+use rescind_lambda::testing;
 
 fn signal(request: &Value) -> Signal {
     let detail = json!({"eventName": "ModifySnapshotAttribute", "eventSource": "ec2.amazonaws.com", "eventID": "e",
@@ -19,23 +19,8 @@ fn shared(with: &[&str]) -> Standing {
 fn judged(target: &[&str], state: &Standing) -> (Assessment<String>, Plan) {
     let resource = signal(&json!({})).resource(SNAPSHOT, "snap-1");
     let target: Vec<String> = target.iter().map(|who| (*who).to_owned()).collect();
-    let tags = Tags::of_rule([("rescind:trusted-accounts", "777788889999")]);
-    let common = Settings::parse(&tags, &[]).unwrap();
-    let subject = Subject {
-        resource: &resource,
-        target: &target,
-        state,
-        common: &common,
-        settings: &(),
-        own_roles: &[],
-        taken_back: &[],
-    };
-    let assessment = SnapshotShared.assess(&subject);
-    let plan = match &assessment {
-        Assessment::Risky { offenders, .. } => SnapshotShared.plan(&subject, offenders),
-        _ => Plan::default(),
-    };
-    (assessment, plan)
+    testing::judged(&SnapshotShared, &(resource, target), state, &[("rescind:trusted-accounts", "777788889999")])
+        .unwrap()
 }
 
 #[test]
