@@ -17,6 +17,7 @@ pub mod scenes;
 pub mod schema;
 pub mod world;
 
+use chrono::Timelike;
 use std::io::Write;
 
 pub use account::Account;
@@ -47,6 +48,13 @@ pub fn repository() -> std::path::PathBuf {
 #[expect(clippy::disallowed_methods, reason = "the tests make events of what happens now")]
 pub fn now() -> chrono::DateTime<chrono::Utc> {
     chrono::Utc::now()
+}
+
+/// Waits until another second has begun: a record of CloudTrail tells a time in whole seconds, and what was captured in the same one
+/// would be no earlier.
+pub async fn next_second() {
+    let left = 1050 - now().nanosecond() / 1_000_000 % 1000;
+    tokio::time::sleep(std::time::Duration::from_millis(u64::from(left))).await;
 }
 
 /// Says what a test has tried, among the names of the tests that pass: what `println!` prints is shown of failures alone.

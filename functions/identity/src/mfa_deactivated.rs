@@ -202,7 +202,7 @@ impl Remediation for MfaDeactivated {
             Step::planned(mfa::put_policy(&resource.id, &mfa::denying()), back)
         });
         let note = "until MFA is used again, the user is denied everything but to enrol a device".to_owned();
-        Plan { note: Some(note), ..Plan::of(steps) }
+        Plan::of(steps).noting(note)
     }
 
     async fn make(&self, scope: &Scope, call: &Call) -> Result<(), CallError> {

@@ -122,10 +122,10 @@ impl Remediation for SecurityGroupRuleModified {
         let (back, there): (Vec<_>, Vec<_>) = known.map(|(now, before)| ((now, before), (now, now))).unzip();
         if back.is_empty() {
             let note = "what it was, the event does not tell: in an account, the baseline and AWS Config are asked";
-            return Plan { steps: Vec::new(), note: Some(note.to_owned()) };
+            return Plan::default().noting(note);
         }
         let step = Step::planned(calls::modify(&group.id, &back), calls::modify(&group.id, &there));
-        Plan { steps: vec![step], note: Some(format!("put back {}", subject.state.earlier.as_of())) }
+        Plan::of([step]).noting(format!("put back {}", subject.state.earlier.as_of()))
     }
 
     async fn make(&self, scope: &Scope, call: &Call) -> Result<(), CallError> {

@@ -136,7 +136,7 @@ impl Remediation for SecurityGroupRuleRemoved {
             Step::planned(back, calls::revoke_alike(&group.id, direction, &rules))
         });
         let note = too_large.map_or_else(|| format!("put back {}", subject.state.earlier.as_of()), str::to_owned);
-        Plan { steps: steps.collect(), note: Some(note) }
+        Plan::of(steps).noting(note)
     }
 
     async fn make(&self, scope: &Scope, call: &Call) -> Result<(), CallError> {

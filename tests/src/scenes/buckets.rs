@@ -1,9 +1,7 @@
 //! Buckets whose policy AWS Config's records brought into the baseline.
 
-use std::time::Duration;
-
 use aws_sdk_s3::types::{Tag, Tagging};
-use chrono::{DateTime, Timelike, Utc};
+use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use super::Kind;
@@ -89,7 +87,7 @@ pub async fn record(world: &World, bucket: &str) {
     for answer in world.deliver(&item).await {
         assert!(answer.as_ref().is_ok_and(|answer| answer.outcomes.is_empty()), "it is kept: {answer:?}");
     }
-    tokio::time::sleep(Duration::from_millis(u64::from(1050 - now().nanosecond() / 1_000_000 % 1000))).await;
+    crate::next_second().await;
 }
 
 fn item(world: &World, bucket: &str, policy: Option<String>, captured: DateTime<Utc>) -> Value {

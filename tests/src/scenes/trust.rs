@@ -1,8 +1,5 @@
 //! Roles that let in their own account, as AWS Config recorded, and come to let in somebody else.
 
-use std::time::Duration;
-
-use chrono::Timelike;
 use serde_json::{Value, json};
 
 use super::{Kind, identity};
@@ -39,7 +36,7 @@ pub fn trusting(principals: &[&str]) -> String {
 pub async fn recorded_role(world: &World, name: &str) -> String {
     identity::role(world, "/", name).await;
     record(world, name).await;
-    tokio::time::sleep(Duration::from_millis(u64::from(1050 - now().nanosecond() / 1_000_000 % 1000))).await;
+    crate::next_second().await;
     name.to_owned()
 }
 

@@ -1,10 +1,7 @@
 //! Instances that are protected and stopped, whose user data AWS Config's records brought into the baseline.
 
-use std::time::Duration;
-
 use aws_sdk_ec2::types::{InstanceAttributeName, Tag};
 use aws_smithy_types::base64;
-use chrono::Timelike;
 use serde_json::{Value, json};
 
 use super::{Kind, instances};
@@ -63,7 +60,7 @@ pub async fn record(world: &World, id: &str) -> usize {
     for answer in &answers {
         assert!(answer.as_ref().is_ok_and(|answer| answer.outcomes.is_empty()), "it is kept: {answers:?}");
     }
-    tokio::time::sleep(Duration::from_millis(u64::from(1050 - now().nanosecond() / 1_000_000 % 1000))).await;
+    crate::next_second().await;
     answers.len()
 }
 
