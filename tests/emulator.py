@@ -12,6 +12,8 @@ process, and it with its standard input.
 from __future__ import annotations
 
 import argparse
+import functools
+import gc
 import json
 import logging
 import os
@@ -23,8 +25,11 @@ import urllib.request
 # here asks for them, and each look at snapshots goes through them all.
 os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
 
+import jsonpath_ng.ext
 import moto.backends
+import moto.core.responses
 from botocore.awsrequest import AWSRequest
+from moto.core.utils import get_service_model
 from moto.ec2.models.security_groups import SecurityGroupBackend
 from moto.iam.access_control import IAMRequestBase
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
@@ -49,9 +54,14 @@ def take_signatures_without_a_body() -> None:
 def quicken() -> None:
     """Leaves out what moto does for each request and nobody needs here; its answers stay as they are."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    # moto lists its own folder anew each time.
+    # moto lists its own folder anew each time, and the methods of its classes, and parses the paths of input transformers.
     modules = list(moto.backends.list_of_moto_modules())
     moto.backends.list_of_moto_modules = lambda: modules
+    moto.core.responses.method_names_from_class = functools.cache(moto.core.responses.method_names_from_class)
+    jsonpath_ng.ext.parse = functools.cache(jsonpath_ng.ext.parse)
+    # Each copy would read them for itself: half a second for EC2's.
+    for service in ("ec2", "iam", "events", "sqs", "sts", "config", "cloudtrail", "kms", "lambda", "scheduler"):
+        get_service_model(service)
 
 
 def raise_quota() -> None:
@@ -65,10 +75,19 @@ def raise_quota() -> None:
     SecurityGroupBackend._verify_group_will_respect_rule_count_limit = verify_less
 
 
+class OneWrite(MotoRequestHandler):
+    """Sends an answer at once, and not its head first."""
+
+    wbufsize = -1
+
+
+# Keeps what it makes of a service once it is asked for.
+APPLICATION = DomainDispatcherApplication(create_backend_app)
+
+
 def listen() -> BaseWSGIServer:
-    """The emulator, at a free port."""
-    application = DomainDispatcherApplication(create_backend_app)
-    return make_server("127.0.0.1", 0, application, threaded=True, request_handler=MotoRequestHandler)
+    """The emulator, at a free port. It answers one request after the other: Python's threads would only wait for each other."""
+    return make_server("127.0.0.1", 0, APPLICATION, request_handler=OneWrite)
 
 
 def deployed(region: str, accounts: list[str]) -> str:
@@ -111,6 +130,9 @@ def main() -> None:
     raise_quota()
     take_signatures_without_a_body()
     print(deployed(arguments.region, arguments.accounts), flush=True)
+    # What is there stays: nobody has to look through it, nor copy it for that.
+    gc.collect()
+    gc.freeze()
     alive, held = os.pipe()
     for _ in sys.stdin:
         if os.fork() == 0:

@@ -34,6 +34,8 @@ impl Account {
         SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(REGION))
+            // Without the certificates for TLS: to read them takes longer than a call.
+            .http_client(aws_smithy_http_client::Builder::new().build_http())
             .endpoint_url(format!("http://127.0.0.1:{}", self.port))
             .credentials_provider(aws_sdk_ec2::config::SharedCredentialsProvider::new(keys))
             .sleep_impl(aws_sdk_ec2::config::SharedAsyncSleep::new(TokioSleep))

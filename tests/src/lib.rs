@@ -23,7 +23,7 @@ use std::io::Write;
 pub use account::Account;
 pub use function::{Function, FunctionError};
 pub use proxy::{Call, Fault, Proxy, When};
-pub use scenes::{KINDS, Kind, Scene, kinds};
+pub use scenes::{KINDS, Kind, Scene, is_thorough, is_tried_alone, kinds};
 pub use world::World;
 
 /// Every function that takes something back.

@@ -92,6 +92,17 @@ pub fn kinds() -> Vec<Kind> {
     KINDS.iter().filter(|kind| is_meant(kind)).copied().collect()
 }
 
+/// Whether only some remediations are tried.
+pub fn is_tried_alone() -> bool {
+    std::env::var_os("RESCIND_ONLY").is_some()
+}
+
+/// Whether a kind stands for the others in what is alike whichever remediation it is: one with a plan of a single step, and one with
+/// a plan of many.
+pub fn is_thorough(kind: Kind) -> bool {
+    [KINDS[0].remediation, "isolate-instance"].contains(&kind.remediation)
+}
+
 impl Kind {
     /// Lets the remediation act as often as the tests make it. A finding tells no principal: all that comes of them counts
     /// as one fight.

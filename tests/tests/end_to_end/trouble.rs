@@ -4,13 +4,16 @@ use std::time::Duration;
 
 use rescind::Status;
 use rescind_tests::account::permission;
-use rescind_tests::{Fault, KINDS, Kind, Scene, When, World, cloudtrail, kinds};
+use rescind_tests::{Fault, KINDS, Kind, Scene, When, World, cloudtrail, is_thorough, is_tried_alone, kinds};
 use serde_json::Value;
 
 /// The calls of one remediation are shared out, to be disturbed side by side.
-const SHARES: usize = 7;
+fn shares(kind: Kind) -> usize {
+    if is_thorough(kind) || is_tried_alone() { 12 } else { 2 }
+}
+
 /// They wait more than they compute.
-const AT_ONCE: usize = 20;
+const AT_ONCE: usize = 24;
 
 /// Disturbs calls in each way, delivers, and delivers once more when the function failed. The change is taken back in the
 /// end, nothing else is touched, and there is one outcome.
@@ -28,11 +31,11 @@ async fn survives(kind: Kind, share: usize) -> usize {
     let calls = world.proxy.operations();
     let mut tried = 0;
     let is_tried = |operation: &str| is_thorough(kind) || !ENGINES.contains(&operation);
-    let tried_here = calls.iter().enumerate().filter(|(position, _)| position % SHARES == share);
+    let tried_here = calls.iter().enumerate().filter(|(position, _)| position % shares(kind) == share);
     for (position, operation) in tried_here.filter(|(_, operation)| is_tried(operation)) {
         let skip = calls.iter().take(position).filter(|earlier| *earlier == operation).count();
-        for fault in faults(kind, position) {
-            for &when in When::of(operation) {
+        for &when in When::of(operation) {
+            for fault in faults(kind, position, when) {
                 for times in times(kind) {
                     tried += 1;
                     let change = scene.change(&world, tried).await;
@@ -50,23 +53,22 @@ async fn survives(kind: Kind, share: usize) -> usize {
     tried
 }
 
-/// The ways in which a call is disturbed: all, for a plan of a single step, for one of many, and for a remediation that is tried alone.
-/// Else three that take turns, since the SDK and the engine answer them alike whichever remediation called.
-fn faults(kind: Kind, position: usize) -> Vec<Fault> {
-    const IN_TURN: usize = 3;
-    let is_tried_alone = std::env::var_os("RESCIND_ONLY").is_some();
-    let (skip, take) =
-        if is_thorough(kind) || is_tried_alone { (0, Fault::ALL.len()) } else { (IN_TURN * position, IN_TURN) };
-    Fault::ALL.into_iter().cycle().skip(skip % Fault::ALL.len()).take(take).collect()
+/// The ways in which a call is disturbed: all, for a plan of a single step, and for a remediation that is tried alone. Else they take
+/// turns, several for a plan of many steps and one for the others: the SDK and the engine answer them alike whichever remediation called.
+fn faults(kind: Kind, position: usize, when: When) -> Vec<Fault> {
+    let number = KINDS.iter().position(|other| other.remediation == kind.remediation).unwrap_or_default();
+    let take = match number {
+        0 => Fault::ALL.len(),
+        _ if is_tried_alone() => Fault::ALL.len(),
+        _ if is_thorough(kind) => 3,
+        _ => 1,
+    };
+    let turn = number + position * take + usize::from(when == When::After);
+    Fault::ALL.into_iter().cycle().skip(turn % Fault::ALL.len()).take(take).collect()
 }
 
 /// The engine's own calls: the same whatever the remediation.
 const ENGINES: [&str; 4] = ["GetItem", "UpdateItem", "ListTagsForResource", "PutEvents"];
-
-/// Whether the engine's own calls are disturbed, too: for a plan of a single step, and for one of many.
-fn is_thorough(kind: Kind) -> bool {
-    [KINDS[0].remediation, "isolate-instance"].contains(&kind.remediation)
-}
 
 /// How many tries of a call are disturbed. Once: the SDK's own retry meets no more of it, whichever remediation called.
 /// Always: every retry does.
@@ -99,7 +101,7 @@ async fn every_call_of_every_remediation_may_fail() {
     // What takes longest begins first.
     let mut all = kinds();
     all.sort_by_key(|kind| !is_thorough(*kind));
-    let all = all.into_iter().flat_map(|kind| (0..SHARES).map(move |share| (kind, share)));
+    let all = all.into_iter().flat_map(|kind| (0..shares(kind)).map(move |share| (kind, share)));
     let tried = futures_util::future::join_all(all.map(|(kind, share)| async move {
         let _turn = gate.acquire().await.expect("the gate stays open");
         survives(kind, share).await
