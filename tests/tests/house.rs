@@ -114,6 +114,27 @@ fn files_stay_readable() {
 }
 
 #[test]
+fn a_remediation_is_read_in_two_minutes() {
+    let lines_of = |(function, name): (&str, &str)| {
+        let file = format!("functions/{function}/src/{}.rs", name.replace('-', "_"));
+        let text = fs::read_to_string(repository().join(&file)).expect("the file can be read");
+        (text.lines().count(), file)
+    };
+    let mut lines: Vec<(usize, String)> = remediations().into_iter().map(lines_of).collect();
+    lines.sort();
+    let (longest, file) = lines.last().expect("there are remediations");
+    assert!(
+        *longest <= 250,
+        "{file} has {longest} lines, more than 250: what is not about its own risk stands beside it"
+    );
+    let (median, _) = &lines[lines.len() / 2];
+    assert!(
+        *median <= 120,
+        "half of the remediations have more than {median} lines, which is more than 120: {lines:#?}"
+    );
+}
+
+#[test]
 fn dependencies_run_one_way_and_the_core_is_pure() {
     let output = Command::new(env!("CARGO"))
         .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])

@@ -1,6 +1,6 @@
 //! A flow log: its definition, as AWS Config, EC2 and a call tell it, and the calls that make it and delete it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,10 +10,12 @@ use aws_sdk_ec2::types::{
     DestinationFileFormat, DestinationOptionsRequest, FlowLog, FlowLogsResourceType, LogDestinationType, ResourceType,
     Tag, TagSpecification, TrafficType, UnsuccessfulItem,
 };
-use rescind::signal::{field, items, number, text};
-use rescind::{Call, Resource, Snapshot};
-use rescind_lambda::{CallError, Operation, Recorded, Scope, client, not_ours};
-use serde_json::{Map, Value, json};
+use chrono::{DateTime, Utc};
+use rescind::Snapshot;
+use rescind::text::digest;
+use rescind_lambda::Recorded;
+use rescind_lambda::prelude::*;
+use serde_json::Map;
 
 /// As AWS Config names the type.
 pub const KIND: &str = "AWS::EC2::FlowLog";
@@ -24,6 +26,20 @@ pub const DESCRIBE: &str = "ec2:DescribeFlowLogs";
 pub const CREATE: &str = "ec2:CreateFlowLogs";
 /// `DeleteFlowLogs`.
 pub const DELETE: &str = "ec2:DeleteFlowLogs";
+
+/// All that is called here.
+pub const OPERATIONS: &[Operation] = &[
+    Operation::reads(DESCRIBE),
+    EARLIER_STATE_OPERATIONS[0],
+    EARLIER_STATE_OPERATIONS[1],
+    Operation::changes(CREATE),
+    Operation::changes(DELETE),
+    // What EC2 asks for beside `CreateFlowLogs`: for tags, for CloudWatch Logs, for S3 and Firehose.
+    Operation::changes("ec2:CreateTags"),
+    Operation::changes("iam:PassRole"),
+    Operation::changes("logs:CreateLogDelivery"),
+    Operation::changes("logs:DeleteLogDelivery"),
+];
 
 /// Where a kept state has what AWS Config leaves out: the tags and the role for another account.
 const LEFT_OUT: &str = "FlowLog";
@@ -128,6 +144,11 @@ impl Definition {
         part("LogDestination").or_else(|| part("LogGroupName")).unwrap_or_default()
     }
 
+    /// It among the facts, by whose it is and where it goes; and what it is.
+    pub fn piece(&self) -> (String, String) {
+        (format!("flow log of {} to {}", self.resource, self.destination()), self.delete().parameters.to_string())
+    }
+
     /// The parameters that make it.
     fn parameters(&self) -> Map<String, Value> {
         let mut parameters = Map::new();
@@ -182,9 +203,75 @@ fn kind(resource: &str) -> Option<FlowLogsResourceType> {
     })
 }
 
+/// What a call deleted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deleted {
+    /// When.
+    pub at: DateTime<Utc>,
+    /// The same for the same flow log and event: with it, EC2 makes one flow log and not two.
+    pub token: String,
+}
+
+impl Deleted {
+    /// What a record tells: one object or a list, each with its id as a text or below `content`.
+    pub fn heard(signal: &Signal, call: &ApiCall) -> Vec<Heard<Self>> {
+        let told = field(call.request(), "flowLogId").or_else(|| field(call.request(), "flowLogIds"));
+        let ids: BTreeSet<String> = texts(told).into_iter().filter(|text| text.starts_with("fl-")).collect();
+        if ids.is_empty() {
+            let resource = signal.resource(KIND, "unknown");
+            return vec![Heard::unreadable(resource, "the record does not tell which flow logs were deleted")];
+        }
+        let refused = texts(field(call.response(), "unsuccessful"));
+        let heard = |id: String| {
+            if refused.contains(&id) {
+                let reason = format!("the flow log {id} was not deleted, as the answer says");
+                return Heard::harmless(signal.resource(KIND, id), reason);
+            }
+            let target = Self { at: signal.time, token: digest([signal.id.as_str(), &id]) };
+            Heard::about(signal.resource(KIND, id), target)
+        };
+        ids.into_iter().map(heard).collect()
+    }
+}
+
+/// What is known of a flow log that was deleted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Known {
+    /// What it was, with its tags as far as these are known; else why that is not known.
+    pub earlier: Result<(Definition, Option<Tags>), String>,
+    /// It is listed still, or again: ids don't come back.
+    pub is_there: bool,
+    /// When one like it was made.
+    pub since: Option<String>,
+}
+
+impl Known {
+    /// Looks for what it was, and for one like it.
+    ///
+    /// # Errors
+    /// When EC2, or who knows what it was, could not be asked.
+    pub async fn read(scope: &Scope, log: &Resource, deleted: &Deleted) -> Result<Standing<Self>, CallError> {
+        let (all, earlier) = tokio::join!(Box::pin(read_all(scope)), Box::pin(scope.earlier_state(log, deleted.at)));
+        let all = all?;
+        let earlier = match earlier? {
+            Some(state) => Definition::of_state(&state).ok_or("what AWS Config saw of it is not whole"),
+            None => Err("neither the baseline nor AWS Config knows what it was"),
+        };
+        let earlier = earlier.map_err(str::to_owned);
+        let is_same = |one: &&Listed| {
+            one.definition.as_ref().zip(earlier.as_ref().ok()).is_some_and(|(live, (was, _))| live == was)
+        };
+        let same = all.iter().find(is_same);
+        let is_there = all.iter().any(|one| one.id == log.id);
+        let mut standing = Standing::new(effect);
+        standing.facts.extend(same.and_then(|one| one.definition.as_ref()).map(Definition::piece));
+        Ok(standing.with(Self { is_there, since: same.map(|one| one.since.clone()), earlier }))
+    }
+}
+
 /// A flow log that is there: its id, since when, its definition and what it is tagged with.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Standing {
+pub struct Listed {
     /// Its id.
     pub id: String,
     /// When it was made, as EC2 tells it.
@@ -197,18 +284,25 @@ pub struct Standing {
 ///
 /// # Errors
 /// When EC2 could not be asked.
-pub async fn read_all(scope: &Scope) -> Result<Vec<Standing>, CallError> {
+pub async fn read_all(scope: &Scope) -> Result<Vec<Listed>, CallError> {
     let mut pages = client(scope).describe_flow_logs().into_paginator().send();
     let mut all = Vec::new();
     while let Some(page) = pages.next().await {
         let page = CallError::or(DESCRIBE, page)?;
-        all.extend(page.flow_logs().iter().map(|log| Standing {
+        all.extend(page.flow_logs().iter().map(|log| Listed {
             id: log.flow_log_id().unwrap_or_default().to_owned(),
             since: log.creation_time().map(ToString::to_string).unwrap_or_default(),
             definition: Definition::of_ec2(log),
         }));
     }
     Ok(all)
+}
+
+/// What such a call makes of the pieces: a flow log is there or not.
+pub fn effect(call: &Call) -> Vec<(String, Option<String>)> {
+    let piece = Definition::read(&call.parameters).map(|log| log.piece());
+    let is_made = call.call == CREATE;
+    piece.into_iter().map(|(name, value)| (name, Some(value).filter(|_| is_made))).collect()
 }
 
 /// Makes one of the calls of this module.

@@ -22,76 +22,27 @@
 //! ## References
 //! Amazon EC2 API: `DeleteFlowLogs`, `CreateFlowLogs`, `DescribeFlowLogs`. Amazon VPC user guide: *Logging IP traffic using VPC Flow Logs*.
 
-use std::collections::BTreeSet;
-
-use chrono::{DateTime, SecondsFormat, Utc};
-use rescind::text::digest;
+use chrono::SecondsFormat;
 use rescind_lambda::prelude::*;
 
-use crate::flow_log::{self, Definition, KIND};
+use crate::flow_log::{self, Deleted, Known};
 
 /// See the module.
 #[derive(Debug, Clone, Copy)]
 pub struct FlowLogsDeleted;
 
-/// What a call deleted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Deleted {
-    at: DateTime<Utc>,
-    /// The same for the same flow log and event: with it, EC2 makes one flow log and not two.
-    token: String,
-}
-
-/// What is known of a flow log that was deleted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Known {
-    /// What it was, with its tags as far as these are known; else why that is not known.
-    earlier: Result<(Definition, Option<flow_log::Tags>), String>,
-    /// It is listed still, or again: ids don't come back.
-    is_there: bool,
-    /// When one like it was made.
-    since: Option<String>,
-}
-
 impl Remediation for FlowLogsDeleted {
     const NAME: &'static str = "flow-logs-deleted";
     const CALLS: &'static [&'static str] = &[flow_log::DELETE];
-    const OPERATIONS: &'static [Operation] = &[
-        Operation::reads(flow_log::DESCRIBE),
-        EARLIER_STATE_OPERATIONS[0],
-        EARLIER_STATE_OPERATIONS[1],
-        Operation::changes(flow_log::CREATE),
-        Operation::changes(flow_log::DELETE),
-        // What EC2 asks for beside `CreateFlowLogs`: for tags, for CloudWatch Logs, for S3 and Firehose.
-        Operation::changes("ec2:CreateTags"),
-        Operation::changes("iam:PassRole"),
-        Operation::changes("logs:CreateLogDelivery"),
-        Operation::changes("logs:DeleteLogDelivery"),
-    ];
+    const OPERATIONS: &'static [Operation] = flow_log::OPERATIONS;
 
     type Target = Deleted;
     type State = Standing<Known>;
     type Settings = ();
     type Offender = String;
 
-    /// One object or a list, each with its id as a text or below `content`.
     fn hear(&self, signal: &Signal, call: &ApiCall) -> Vec<Heard<Deleted>> {
-        let told = field(call.request(), "flowLogId").or_else(|| field(call.request(), "flowLogIds"));
-        let ids: BTreeSet<String> = texts(told).into_iter().filter(|text| text.starts_with("fl-")).collect();
-        if ids.is_empty() {
-            let resource = signal.resource(KIND, "unknown");
-            return vec![Heard::unreadable(resource, "the record does not tell which flow logs were deleted")];
-        }
-        let refused = texts(field(call.response(), "unsuccessful"));
-        let heard = |id: String| {
-            if refused.contains(&id) {
-                let reason = format!("the flow log {id} was not deleted, as the answer says");
-                return Heard::harmless(signal.resource(KIND, id), reason);
-            }
-            let target = Deleted { at: signal.time, token: digest([signal.id.as_str(), &id]) };
-            Heard::about(signal.resource(KIND, id), target)
-        };
-        ids.into_iter().map(heard).collect()
+        Deleted::heard(signal, call)
     }
 
     /// An event never tells what it was.
@@ -100,22 +51,7 @@ impl Remediation for FlowLogsDeleted {
     }
 
     async fn read(&self, scope: &Scope, log: &Resource, deleted: &Deleted) -> Result<Standing<Known>, CallError> {
-        let (all, earlier) =
-            tokio::join!(Box::pin(flow_log::read_all(scope)), Box::pin(scope.earlier_state(log, deleted.at)));
-        let all = all?;
-        let earlier = match earlier? {
-            Some(state) => Definition::of_state(&state).ok_or("what AWS Config saw of it is not whole"),
-            None => Err("neither the baseline nor AWS Config knows what it was"),
-        };
-        let earlier = earlier.map_err(str::to_owned);
-        let is_same = |one: &&flow_log::Standing| {
-            one.definition.as_ref().zip(earlier.as_ref().ok()).is_some_and(|(live, (was, _))| live == was)
-        };
-        let same = all.iter().find(is_same);
-        let is_there = all.iter().any(|one| one.id == log.id);
-        let mut standing = Standing::new(effect);
-        standing.facts.extend(same.and_then(|one| one.definition.as_ref()).map(piece));
-        Ok(standing.with(Known { is_there, since: same.map(|one| one.since.clone()), earlier }))
+        Known::read(scope, log, deleted).await
     }
 
     fn assess(&self, subject: &Subject<'_, Self>) -> Assessment<String> {
@@ -135,7 +71,7 @@ impl Remediation for FlowLogsDeleted {
             }
         };
         let (network, destination) = (clean(&was.resource, 60), clean(was.destination(), 200));
-        let (piece, _) = piece(was);
+        let (piece, _) = was.piece();
         if subject.state.get(&piece).is_some() {
             let since = since.as_deref().unwrap_or("later");
             let reason = format!(
@@ -163,17 +99,6 @@ impl Remediation for FlowLogsDeleted {
     async fn make(&self, scope: &Scope, call: &Call) -> Result<(), CallError> {
         flow_log::make(scope, call).await
     }
-}
-
-/// A flow log among the facts, by whose it is and where it goes; and what it is.
-fn piece(log: &Definition) -> (String, String) {
-    (format!("flow log of {} to {}", log.resource, log.destination()), log.delete().parameters.to_string())
-}
-
-fn effect(call: &Call) -> Vec<(String, Option<String>)> {
-    let piece = Definition::read(&call.parameters).map(|log| piece(&log));
-    let is_made = call.call == flow_log::CREATE;
-    piece.into_iter().map(|(name, value)| (name, Some(value).filter(|_| is_made))).collect()
 }
 
 #[cfg(test)]

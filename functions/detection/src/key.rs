@@ -3,6 +3,7 @@
 use aws_sdk_kms::operation::list_resource_tags::ListResourceTagsOutput;
 use aws_sdk_kms::types::{KeyMetadata, KeyState, Tag};
 use chrono::{DateTime, Utc};
+use rescind::arn::Arn;
 use rescind_lambda::prelude::*;
 
 /// As AWS Config names the type.
@@ -21,6 +22,18 @@ pub const DISABLE: &str = "kms:DisableKey";
 /// `EnableKey`.
 pub const ENABLE: &str = "kms:EnableKey";
 
+/// All that is called here.
+pub const OPERATIONS: &[Operation] = &[
+    Operation::reads(DESCRIBE),
+    Operation::reads(TAGS),
+    EARLIER_STATE_OPERATIONS[0],
+    EARLIER_STATE_OPERATIONS[1],
+    Operation::changes(CANCEL),
+    Operation::changes(ENABLE),
+    Operation::changes(DISABLE),
+    Operation::changes(SCHEDULE),
+];
+
 /// The piece that tells whether the key waits for its deletion.
 pub const PENDING: &str = "DeletionPending";
 /// The piece that tells whether the key can be used.
@@ -28,6 +41,37 @@ pub const ENABLED: &str = "Enabled";
 
 /// KMS waits so many days where a call does not say how many: the most that it allows.
 pub const DAYS: i64 = 30;
+
+/// What a call did to a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Called {
+    /// When.
+    pub at: DateTime<Utc>,
+    /// The waiting period of the deletion that was scheduled; `None` where the key was disabled.
+    pub days: Option<i64>,
+}
+
+impl Called {
+    /// What a record tells. A request names a key by its id or its ARN, a response by its ARN; in records from before December 2022
+    /// `DisableKey` has none.
+    pub fn heard(signal: &Signal, call: &ApiCall) -> Vec<Heard<Self>> {
+        let unreadable = |reason: &str| vec![Heard::unreadable(signal.resource(KIND, "unknown"), reason)];
+        let Some(named) = text(call.response(), "keyId").or_else(|| text(call.request(), "keyId")) else {
+            return unreadable("the record does not tell which key it was");
+        };
+        let arn = Arn::parse(named);
+        // KMS lets nobody do it from another account.
+        if arn.as_ref().is_some_and(|arn| arn.account() != signal.account || arn.region() != signal.region) {
+            return unreadable("the key is not of the account and the Region that the record is of");
+        }
+        let id = arn.as_ref().map_or(Some(named), |arn| arn.resource().strip_prefix("key/"));
+        let is_well_formed = |id: &&str| !id.is_empty() && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        let Some(id) = id.filter(is_well_formed) else { return unreadable("what is named is no key") };
+        let is_scheduled = call.operation() == "ScheduleKeyDeletion";
+        let days = is_scheduled.then(|| number(call.request(), "pendingWindowInDays").unwrap_or(DAYS));
+        vec![Heard::about(signal.resource(KIND, id), Self { at: signal.time, days })]
+    }
+}
 
 /// What else is known of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]

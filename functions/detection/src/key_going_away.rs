@@ -28,60 +28,26 @@
 //! guide: *Key states of AWS KMS keys*, *Delete an AWS KMS key*.
 
 use aws_sdk_kms::types::KeyState;
-use chrono::{DateTime, Utc};
-use rescind::arn::Arn;
 use rescind_lambda::prelude::*;
 
-use crate::key::{self, CANCEL, DAYS, DISABLE, ENABLE, ENABLED, KIND, Known, PENDING, SCHEDULE};
+use crate::key::{self, CANCEL, Called, DAYS, DISABLE, ENABLE, ENABLED, Known, PENDING, SCHEDULE};
 
 /// See the module.
 #[derive(Debug, Clone, Copy)]
 pub struct KeyGoingAway;
 
-/// What was done to a key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Called {
-    at: DateTime<Utc>,
-    /// The waiting period of the deletion that was scheduled; `None` where the key was disabled.
-    days: Option<i64>,
-}
-
 impl Remediation for KeyGoingAway {
     const NAME: &'static str = "key-going-away";
     const CALLS: &'static [&'static str] = &[SCHEDULE, DISABLE];
-    const OPERATIONS: &'static [Operation] = &[
-        Operation::reads(key::DESCRIBE),
-        Operation::reads(key::TAGS),
-        EARLIER_STATE_OPERATIONS[0],
-        EARLIER_STATE_OPERATIONS[1],
-        Operation::changes(CANCEL),
-        Operation::changes(ENABLE),
-        Operation::changes(DISABLE),
-        Operation::changes(SCHEDULE),
-    ];
+    const OPERATIONS: &'static [Operation] = key::OPERATIONS;
 
     type Target = Called;
     type State = Standing<Known>;
     type Settings = ();
     type Offender = String;
 
-    /// A request names a key by its id or its ARN, a response by its ARN; in records from before December 2022 `DisableKey` has none.
     fn hear(&self, signal: &Signal, call: &ApiCall) -> Vec<Heard<Called>> {
-        let unreadable = |reason: &str| vec![Heard::unreadable(signal.resource(KIND, "unknown"), reason)];
-        let Some(named) = text(call.response(), "keyId").or_else(|| text(call.request(), "keyId")) else {
-            return unreadable("the record does not tell which key it was");
-        };
-        let arn = Arn::parse(named);
-        // KMS lets nobody do it from another account.
-        if arn.as_ref().is_some_and(|arn| arn.account() != signal.account || arn.region() != signal.region) {
-            return unreadable("the key is not of the account and the Region that the record is of");
-        }
-        let id = arn.as_ref().map_or(Some(named), |arn| arn.resource().strip_prefix("key/"));
-        let is_well_formed = |id: &&str| !id.is_empty() && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-        let Some(id) = id.filter(is_well_formed) else { return unreadable("what is named is no key") };
-        let is_scheduled = call.operation() == "ScheduleKeyDeletion";
-        let days = is_scheduled.then(|| number(call.request(), "pendingWindowInDays").unwrap_or(DAYS));
-        vec![Heard::about(signal.resource(KIND, id), Called { at: signal.time, days })]
+        Called::heard(signal, call)
     }
 
     fn state_of_event(&self, _: &Resource, called: &Called, live: Option<&Standing<Known>>) -> Option<Standing<Known>> {

@@ -1,12 +1,13 @@
 //! Puts the watchers back that somebody switched off, and the keys without which nothing can be read.
 //!
-//! A remediation is one file: `trail_stopped`, `flow_logs_deleted`, `key_going_away`. What the last two need stands beside
-//! them: `flow_log` (its definition, and the calls that make it and delete it) and `key` (how it stands, and the calls that change that).
+//! A remediation is one file: `trail_stopped`, `flow_logs_deleted`, `key_going_away`. Beside it stands the thing that it is about
+//! (`trail`, `flow_log`, `key`): what records tell of it, how it stands, and the calls that change that.
 
 pub mod flow_log;
 pub mod flow_logs_deleted;
 pub mod key;
 pub mod key_going_away;
+pub mod trail;
 pub mod trail_stopped;
 
 use rescind_lambda::{Function, RecordedAs};

@@ -31,76 +31,42 @@
 //! IAM API: `AttachUserPolicy`, `DetachUserPolicy`, `GetPolicyVersion`. IAM user guide: *AWS managed policies for job functions*.
 //! Rhino Security Labs: *AWS IAM Privilege Escalation*.
 
-use chrono::{DateTime, Utc};
-use rescind::arn::Arn;
 use rescind_lambda::prelude::*;
 
-use crate::attachment::{self, ATTACHED, Attachment, detach_and_attach, effect, is_attached};
+use crate::attachment::{self, Attached, Attachment, detachment};
 use crate::power::Weight;
-use crate::principal::{Kind, client, left_alone};
+use crate::principal::left_alone;
 
 /// See the module.
 #[derive(Debug, Clone, Copy)]
 pub struct AdminPolicyAttached;
-
-/// What was attached to whom.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Target {
-    kind: Kind,
-    policy: String,
-    time: DateTime<Utc>,
-}
 
 impl Remediation for AdminPolicyAttached {
     const NAME: &'static str = "admin-policy-attached";
     const CALLS: &'static [&'static str] = &["iam:AttachUserPolicy", "iam:AttachRolePolicy", "iam:AttachGroupPolicy"];
     const OPERATIONS: &'static [Operation] = attachment::OPERATIONS;
 
-    type Target = Target;
+    type Target = Attached;
     type State = Standing<Attachment>;
     type Settings = ();
     type Offender = String;
 
-    fn hear(&self, signal: &Signal, call: &ApiCall) -> Vec<Heard<Target>> {
-        let kind = Kind::of_operation(call.operation()).unwrap_or(Kind::User);
-        let named = kind.name_in(call.request()).zip(text(call.request(), "policyArn"));
-        let Some((name, policy)) = named else {
-            let resource = signal.resource(kind.resource_type(), "unknown");
-            return vec![Heard::unreadable(resource, "the record does not tell which policy was attached to whom")];
-        };
-        let resource = signal.resource(kind.resource_type(), name);
-        // AWS's own, and not one of that name.
-        let of_aws = Arn::parse(policy).filter(|arn| arn.account() == "aws");
-        if of_aws.is_some_and(|arn| arn.resource().starts_with("policy/AWSCompromisedKeyQuarantine")) {
-            let reason = format!("{} contains a leaked key: it only denies", clean(policy, 200));
-            return vec![Heard::harmless(resource, reason)];
-        }
-        vec![Heard::about(resource, Target { kind, policy: policy.to_owned(), time: signal.time })]
+    fn hear(&self, signal: &Signal, call: &ApiCall) -> Vec<Heard<Attached>> {
+        Attached::heard(signal, call)
     }
 
-    fn state_of_event(&self, resource: &Resource, target: &Target, live: Option<&Self::State>) -> Option<Self::State> {
-        let known = match live {
-            Some(live) => live.more.clone(),
-            None => Attachment::told(resource, target.kind, &target.policy)?,
-        };
-        Some(Standing::new(effect).fact(&target.policy, ATTACHED).tagged_as(live).with(known))
+    fn state_of_event(&self, resource: &Resource, to: &Attached, live: Option<&Self::State>) -> Option<Self::State> {
+        attachment::told(resource, to, live)
     }
 
-    async fn read(&self, scope: &Scope, resource: &Resource, target: &Target) -> Result<Self::State, CallError> {
-        let (Target { kind, policy, time }, client) = (target, client(scope));
-        let (known, is_attached) = tokio::join!(
-            Box::pin(Attachment::read(scope, resource, *kind, policy, *time)),
-            Box::pin(is_attached(&client, *kind, &resource.id, policy)),
-        );
-        let (known, piece) = (known?, is_attached?.then_some(ATTACHED));
-        let tags = known.principal.as_ref().map(|principal| principal.tags.clone()).unwrap_or_default();
-        Ok(Standing::new(effect).optional_fact(policy, piece).tagged(tags).with(known))
+    async fn read(&self, scope: &Scope, resource: &Resource, target: &Attached) -> Result<Self::State, CallError> {
+        attachment::read(scope, resource, target).await
     }
 
     fn assess(&self, subject: &Subject<'_, Self>) -> Assessment<String> {
         let Subject { resource, target, state, own_roles, .. } = subject;
         let Attachment { principal, power, boundary, before } = &state.more;
-        let (who, policy) = (told_name(resource, target.kind), clean(&target.policy, 200));
+        let (who, policy) = (target.holder(resource), clean(&target.policy, 200));
         let Some(power) = power else {
             return Assessment::harmless(format!("{policy} is gone, so {who} does not have it"));
         };
@@ -132,11 +98,7 @@ impl Remediation for AdminPolicyAttached {
 
     fn plan(&self, subject: &Subject<'_, Self>, offenders: &[String]) -> Plan {
         let Subject { resource, target, state, .. } = subject;
-        let steps = offenders.iter().map(|policy| {
-            let (detach, attach) = detach_and_attach(target.kind, &resource.id, policy);
-            Step::planned(detach, attach)
-        });
-        let plan = Plan::of(steps);
+        let plan = Plan::of(offenders.iter().map(|policy| detachment(target.kind, &resource.id, policy)));
         let is_told = state.more.principal.as_ref().is_some_and(|principal| principal.id.is_empty());
         match state.more.before {
             Some(_) => plan,
@@ -148,10 +110,6 @@ impl Remediation for AdminPolicyAttached {
     async fn make(&self, scope: &Scope, call: &Call) -> Result<(), CallError> {
         attachment::make(scope, call).await
     }
-}
-
-fn told_name(resource: &Resource, kind: Kind) -> String {
-    format!("the {} {}", kind.word().to_lowercase(), clean(&resource.id, 128))
 }
 
 #[cfg(test)]

@@ -2,10 +2,9 @@
 
 use aws_sdk_iam::Client;
 use chrono::{DateTime, Utc};
-use rescind::signal::{Resource, items, text};
-use rescind::{Call, Snapshot};
-use rescind_lambda::{CallError, EARLIER_STATE_OPERATIONS, Operation, Scope, not_ours, parameter, unless_gone};
-use serde_json::json;
+use rescind::Snapshot;
+use rescind::arn::Arn;
+use rescind_lambda::prelude::*;
 
 use crate::power::{self, Power};
 use crate::principal::{self, Kind, Principal, client, earlier, named};
@@ -36,11 +35,11 @@ pub const OPERATIONS: &[Operation] = &[
     Operation::changes(ATTACH[2]),
 ];
 
-/// The calls that detach a policy and attach it.
-pub fn detach_and_attach(kind: Kind, name: &str, policy: &str) -> (Call, Call) {
+/// Takes a policy away; the inverse attaches it again.
+pub fn detachment(kind: Kind, name: &str, policy: &str) -> Step {
     let parameters = json!({(kind.parameter()): name, "PolicyArn": policy});
     let call = |actions: [&'static str; 3]| Call::new(one_of(actions, kind), parameters.clone());
-    (call(DETACH), call(ATTACH))
+    Step::planned(call(DETACH), call(ATTACH))
 }
 
 fn one_of(actions: [&'static str; 3], kind: Kind) -> &'static str {
@@ -60,6 +59,70 @@ pub fn effect(call: &Call) -> Vec<(String, Option<String>)> {
 
 /// The value of the piece that is there.
 pub const ATTACHED: &str = "attached";
+
+/// What was attached to whom.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attached {
+    /// What the holder is.
+    pub kind: Kind,
+    /// The policy's ARN.
+    pub policy: String,
+    /// When.
+    pub time: DateTime<Utc>,
+}
+
+impl Attached {
+    /// What a record tells.
+    pub fn heard(signal: &Signal, call: &ApiCall) -> Vec<Heard<Self>> {
+        let kind = Kind::of_operation(call.operation()).unwrap_or(Kind::User);
+        let named = kind.name_in(call.request()).zip(text(call.request(), "policyArn"));
+        let Some((name, policy)) = named else {
+            let resource = signal.resource(kind.resource_type(), "unknown");
+            return vec![Heard::unreadable(resource, "the record does not tell which policy was attached to whom")];
+        };
+        let resource = signal.resource(kind.resource_type(), name);
+        // AWS's own, and not one of that name.
+        let of_aws = Arn::parse(policy).filter(|arn| arn.account() == "aws");
+        if of_aws.is_some_and(|arn| arn.resource().starts_with("policy/AWSCompromisedKeyQuarantine")) {
+            let reason = format!("{} contains a leaked key: it only denies", clean(policy, 200));
+            return vec![Heard::harmless(resource, reason)];
+        }
+        vec![Heard::about(resource, Self { kind, policy: policy.to_owned(), time: signal.time })]
+    }
+
+    /// Who has it now, in words.
+    pub fn holder(&self, resource: &Resource) -> String {
+        format!("the {} {}", self.kind.word().to_lowercase(), clean(&resource.id, 128))
+    }
+}
+
+/// How an attachment stands, as far as an event tells it; `None` for a policy whose name does not say what it gives away.
+pub fn told(
+    resource: &Resource,
+    target: &Attached,
+    live: Option<&Standing<Attachment>>,
+) -> Option<Standing<Attachment>> {
+    let known = match live {
+        Some(live) => live.more.clone(),
+        None => Attachment::told(resource, target.kind, &target.policy)?,
+    };
+    Some(Standing::new(effect).fact(&target.policy, ATTACHED).tagged_as(live).with(known))
+}
+
+/// Reads how an attachment stands, and what it gives away.
+///
+/// # Errors
+/// When IAM, or who knows how it stood, could not be asked.
+pub async fn read(scope: &Scope, resource: &Resource, target: &Attached) -> Result<Standing<Attachment>, CallError> {
+    let (Attached { kind, policy, time }, client) = (target, client(scope));
+    let (known, is_attached) = tokio::join!(
+        Box::pin(Attachment::read(scope, resource, *kind, policy, *time)),
+        Box::pin(is_attached(&client, *kind, &resource.id, policy)),
+    );
+    let (known, piece) = (known?, is_attached?.then_some(ATTACHED));
+    let tags = known.principal.as_ref().map(|principal| principal.tags.clone()).unwrap_or_default();
+    Ok(Standing::new(effect).optional_fact(policy, piece).tagged(tags).with(known))
+}
 
 /// What is known of an attachment, besides that it is there.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -1,11 +1,13 @@
 //! Takes compromised credentials out of use, and permissions back that make an administrator or let strangers in.
 //!
-//! A remediation is one file: `admin_policy_attached`, `credentials_compromised`, `mfa_deactivated`, `role_trusts_stranger`. What they need stands beside them: `principal` (users, roles and
-//! groups), `power` (what a policy gives away), `attachment` (policies that are attached), `trust` (whom a role lets in), `suspects` (which credentials a finding names), `credential` (how a key or a
-//! role stands, and the calls that change it), `sessions` (the policy that denies the sessions of a role) and `mfa` (a user's devices, and the policy that
-//! denies everything without one).
+//! A remediation is one file: `admin_policy_attached`, `credentials_compromised`, `mfa_deactivated`, `role_trusts_stranger`. Beside it
+//! stands the thing that it is about: what records tell of it, how it stands, and the calls that change that: `attachment` (of a managed
+//! policy), `assumed` (who may assume a role), `mfa` (a user's devices, and the policy that denies everything without one) and `credential`
+//! (a key or a role that a finding names). What these share: `principal` (users, roles and groups), `power` (what a policy gives away),
+//! `trust` (whom a role lets in), `suspects` (which credentials a finding names) and `sessions` (the policy that denies those of a role).
 
 pub mod admin_policy_attached;
+pub mod assumed;
 pub mod attachment;
 pub mod credential;
 pub mod credentials_compromised;

@@ -2,13 +2,10 @@
 
 use aws_sdk_iam::Client;
 use chrono::{DateTime, Utc};
-use rescind::Call;
-use rescind::settings::{SettingsError, TagKey, Tags};
-use rescind::signal::text;
-use rescind_lambda::{CallError, Scope, not_ours, parameter, unless_gone};
-use serde_json::{Value, json};
+use rescind::settings::PrincipalPattern;
+use rescind_lambda::prelude::*;
 
-use crate::principal::{client, decode};
+use crate::principal::{self, BREAK_GLASS, Kind, Principal, client, decode};
 
 /// The IAM actions of what is called.
 pub mod action {
@@ -20,6 +17,128 @@ pub mod action {
     pub const PUT_POLICY: &str = "iam:PutUserPolicy";
     /// `DeleteUserPolicy`.
     pub const DELETE_POLICY: &str = "iam:DeleteUserPolicy";
+}
+
+/// All that is called here.
+pub const OPERATIONS: &[Operation] = &[
+    Operation::reads(principal::action::GET_USER),
+    Operation::reads(action::LIST_DEVICES),
+    Operation::reads(action::GET_POLICY),
+    Operation::changes(action::PUT_POLICY),
+    // The inverse.
+    Operation::changes(action::DELETE_POLICY),
+];
+
+/// Whose device it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whose {
+    /// The root user's.
+    Root,
+    /// The caller's own, in a session without MFA.
+    Own,
+    /// Of another user.
+    Another,
+}
+
+/// Whose device was deactivated, and by whom.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deactivated {
+    /// Whose.
+    pub whose: Whose,
+    /// The device.
+    pub serial: String,
+    /// By whom: an ARN.
+    pub actor: String,
+    /// When.
+    pub time: DateTime<Utc>,
+}
+
+impl Deactivated {
+    /// What a record tells.
+    pub fn heard(signal: &Signal, call: &ApiCall) -> Vec<Heard<Self>> {
+        let (request, actor) = (call.request(), &call.actor);
+        let (named, serial) = (Kind::User.name_in(request), text(request, "serialNumber").unwrap_or_default());
+        let about = |resource, whose| {
+            let (serial, actor) = (serial.to_owned(), actor.arn.clone());
+            vec![Heard::about(resource, Self { whose, serial, actor, time: signal.time })]
+        };
+        // Nobody but root can take root's device; in some records that one has a name that no user can have.
+        let is_roots = serial.ends_with(":mfa/root-account-mfa-device") || (named.is_none() && !serial.is_empty());
+        if actor.kind == "Root" && is_roots {
+            return about(signal.resource("AWS::::Account", signal.account.as_str()), Whose::Root);
+        }
+        // Where none is named, it is the caller's own. A user's ARN ends in the name, after the path.
+        let caller = actor.arn.rsplit('/').next().filter(|_| actor.kind == "IAMUser");
+        let is_unnamed = !serial.is_empty() && field(request, "userName").is_none();
+        let Some(name) = named.or(caller.filter(|_| is_unnamed)) else {
+            let resource = signal.resource(Kind::User.resource_type(), "unknown");
+            return vec![Heard::unreadable(resource, "the record does not tell whose device it was")];
+        };
+        let resource = signal.resource(Kind::User.resource_type(), name);
+        // IAM has no two names that differ in case alone.
+        let is_own = caller.is_some_and(|caller| caller.eq_ignore_ascii_case(name));
+        if is_own && actor.with_mfa {
+            let reason = "the user deactivated an own MFA device, in a session that MFA had authenticated";
+            return vec![Heard::harmless(resource, reason)];
+        }
+        about(resource, if is_own { Whose::Own } else { Whose::Another })
+    }
+}
+
+/// What the owner wants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// Whether the user is to be denied everything.
+    pub contains: bool,
+    /// Who must never be.
+    pub break_glass: Vec<PrincipalPattern>,
+}
+
+impl OwnSettings for Wanted {
+    const TAGS: &'static [TagKey] = &[TAG, BREAK_GLASS];
+
+    fn of_tags(tags: &Tags) -> Result<Self, SettingsError> {
+        Ok(Self { contains: is_to_be_contained(tags)?, break_glass: tags.principals(BREAK_GLASS.key)? })
+    }
+}
+
+/// What else is known.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Known {
+    /// `None` when the user is gone.
+    pub user: Option<Principal>,
+    /// The devices that are there.
+    pub devices: Vec<Device>,
+}
+
+/// How a user stands, as far as an event tells it.
+pub fn told(resource: &Resource, live: Option<&Standing<Known>>) -> Option<Standing<Known>> {
+    // What has to be put back, IAM alone tells.
+    if live.is_some() {
+        return None;
+    }
+    let arn = format!("arn:aws:iam::{}:user/{}", resource.account, resource.id);
+    let user = Some(Principal { arn, ..Principal::default() });
+    Some(Standing::new(effect).with(Known { user, ..Known::default() }))
+}
+
+/// Reads the user, with the devices and the policy that are there. Of the root user there is nothing to read.
+///
+/// # Errors
+/// When IAM could not be asked.
+pub async fn read(scope: &Scope, resource: &Resource, target: &Deactivated) -> Result<Standing<Known>, CallError> {
+    if target.whose == Whose::Root {
+        return Ok(Standing::new(effect).with(Known::default()));
+    }
+    let client = client(scope);
+    let (user, devices, policy) = tokio::join!(
+        Box::pin(principal::read(&client, Kind::User, &resource.id)),
+        Box::pin(devices(&client, &resource.id)),
+        Box::pin(policy(&client, &resource.id)),
+    );
+    let more = Known { user: user?, devices: devices? };
+    let tags = more.user.as_ref().map(|user| user.tags.clone()).unwrap_or_default();
+    Ok(Standing::new(effect).optional_fact(PIECE, policy?).tagged(tags).with(more))
 }
 
 /// Whether the owner asks for the policy.
@@ -120,6 +239,12 @@ pub fn put_policy(user: &str, document: &str) -> Call {
 /// Takes the policy [`POLICY`] from a user.
 pub fn delete_policy(user: &str) -> Call {
     Call::new(action::DELETE_POLICY, json!({"UserName": user, "PolicyName": POLICY}))
+}
+
+/// Denies a user everything without MFA; the inverse puts back the document that stood there, or takes the policy away.
+pub fn denial(user: &str, before: Option<&str>) -> Step {
+    let back = before.map_or_else(|| delete_policy(user), |document| put_policy(user, document));
+    Step::planned(put_policy(user, &denying()), back)
 }
 
 /// What these calls make of the pieces.

@@ -30,90 +30,37 @@
 //! IAM API: `UpdateAssumeRolePolicy`, `CreateRole`. IAM user guide: *Access to AWS accounts owned by third parties*, *Update a
 //! role trust policy*, *The confused deputy problem*.
 
-use chrono::{DateTime, Utc};
 use rescind::policy::{Friends, Networks};
 use rescind_lambda::prelude::*;
 
-use crate::principal::{self, Kind, Principal, action, client, decode, earlier, left_alone, named};
+use crate::assumed::{self, Given, Known, TRUST, UPDATE};
+use crate::principal::left_alone;
 use crate::trust::{Trust, nobody};
 
 /// See the module.
 #[derive(Debug, Clone, Copy)]
 pub struct RoleTrustsStranger;
 
-const UPDATE: &str = "iam:UpdateAssumeRolePolicy";
-
-/// The one piece: the role's trust policy.
-const TRUST: &str = "assume role policy";
-
-/// What the call says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Target {
-    time: DateTime<Utc>,
-    /// The trust policy that it set; `None` where CloudTrail left it out.
-    document: Option<String>,
-    /// A role that was just made had no other one before.
-    is_new: bool,
-}
-
-/// What else is known.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct More {
-    /// `None` when the role is gone.
-    role: Option<Principal>,
-    /// The trust policy that AWS Config saw last before the call, and when.
-    before: Option<(String, String)>,
-}
-
 impl Remediation for RoleTrustsStranger {
     const NAME: &'static str = "role-trusts-stranger";
     const CALLS: &'static [&'static str] = &[UPDATE, "iam:CreateRole"];
-    const OPERATIONS: &'static [Operation] = &[
-        Operation::reads(action::GET_ROLE),
-        EARLIER_STATE_OPERATIONS[0],
-        EARLIER_STATE_OPERATIONS[1],
-        Operation::changes(UPDATE),
-    ];
+    const OPERATIONS: &'static [Operation] = assumed::OPERATIONS;
 
-    type Target = Target;
-    type State = Standing<More>;
+    type Target = Given;
+    type State = Standing<Known>;
     type Settings = Networks;
     type Offender = String;
 
-    fn hear(&self, signal: &Signal, call: &ApiCall) -> Vec<Heard<Target>> {
-        let Some(name) = Kind::Role.name_in(call.request()) else {
-            let resource = signal.resource(Kind::Role.resource_type(), "unknown");
-            return vec![Heard::unreadable(resource, "the record does not tell which role it is about")];
-        };
-        let is_new = call.operation() == "CreateRole";
-        let document = text(call.request(), if is_new { "assumeRolePolicyDocument" } else { "policyDocument" });
-        let target = Target { time: signal.time, document: document.map(str::to_owned), is_new };
-        vec![Heard::about(signal.resource(Kind::Role.resource_type(), name), target)]
+    fn hear(&self, signal: &Signal, call: &ApiCall) -> Vec<Heard<Given>> {
+        Given::heard(signal, call)
     }
 
-    fn state_of_event(&self, resource: &Resource, target: &Target, live: Option<&Self::State>) -> Option<Self::State> {
-        let document = target.document.as_ref()?;
-        let arn = || format!("arn:aws:iam::{}:role/{}", resource.account, resource.id);
-        let told = || More { role: Some(Principal { arn: arn(), ..Principal::default() }), before: None };
-        let more = live.map_or_else(told, |live| live.more.clone());
-        Some(Standing::new(effect).fact(TRUST, document).tagged_as(live).with(more))
+    fn state_of_event(&self, resource: &Resource, target: &Given, live: Option<&Self::State>) -> Option<Self::State> {
+        assumed::told(resource, target, live)
     }
 
-    async fn read(&self, scope: &Scope, resource: &Resource, target: &Target) -> Result<Self::State, CallError> {
-        let role = principal::read(&client(scope), Kind::Role, &resource.id).await?;
-        let before = match &role {
-            Some(role) if !target.is_new => {
-                earlier(scope, &resource.account, (Kind::Role, &role.id), target.time).await?
-            }
-            _ => None,
-        };
-        let before = before.and_then(|state| {
-            let encoded = text(&state.configuration, "assumeRolePolicyDocument")?;
-            Some((decode(encoded)?, state.captured_text()))
-        });
-        let tags = role.as_ref().map(|role| role.tags.clone()).unwrap_or_default();
-        let document = role.as_ref().and_then(|role| role.trust.clone());
-        Ok(Standing::new(effect).optional_fact(TRUST, document).tagged(tags).with(More { role, before }))
+    async fn read(&self, scope: &Scope, resource: &Resource, target: &Given) -> Result<Self::State, CallError> {
+        assumed::read(scope, resource, target).await
     }
 
     fn assess(&self, subject: &Subject<'_, Self>) -> Assessment<String> {
@@ -123,7 +70,7 @@ impl Remediation for RoleTrustsStranger {
         let settled = |reason: String| {
             if was_risky { Assessment::already_safe(reason) } else { Assessment::harmless(reason) }
         };
-        let More { role: Some(principal), .. } = &subject.state.more else {
+        let Known { role: Some(principal), .. } = &subject.state.more else {
             return settled(format!("the role {role} is gone"));
         };
         let trust = match judged(subject.state.get(TRUST).unwrap_or_default(), subject, &friends) {
@@ -180,15 +127,8 @@ impl Remediation for RoleTrustsStranger {
     }
 
     async fn make(&self, scope: &Scope, call: &Call) -> Result<(), CallError> {
-        let (_, name) = named(call)?;
-        let request = client(scope).update_assume_role_policy().role_name(name);
-        let answer = request.policy_document(parameter(call, "policyDocument")?).send().await;
-        CallError::or(UPDATE, answer).map(drop)
+        assumed::make(scope, call).await
     }
-}
-
-fn effect(call: &Call) -> Vec<(String, Option<String>)> {
-    vec![(TRUST.to_owned(), text(&call.parameters, "policyDocument").map(str::to_owned))]
 }
 
 /// What a trust policy opens beyond what the earlier one did.

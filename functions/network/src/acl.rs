@@ -6,11 +6,10 @@ use aws_sdk_ec2::Client;
 use aws_sdk_ec2::operation::describe_network_acls::DescribeNetworkAclsOutput;
 use aws_sdk_ec2::types::{IcmpTypeCode, PortRange, RuleAction};
 use chrono::{DateTime, Utc};
+use rescind::Snapshot;
 use rescind::ports::Guards;
-use rescind::signal::{field, items, number};
-use rescind::{Call, Resource, Snapshot};
-use rescind_lambda::{CallError, CallFailure, Scope, Standing, client, not_ours, parameter, unless_gone};
-use serde_json::json;
+use rescind_lambda::CallFailure;
+use rescind_lambda::prelude::*;
 
 use crate::entry::Entry;
 
@@ -25,6 +24,47 @@ pub const CREATE: &str = "ec2:CreateNetworkAclEntry";
 pub const DELETE: &str = "ec2:DeleteNetworkAclEntry";
 /// `ReplaceNetworkAclEntry`.
 pub const REPLACE: &str = "ec2:ReplaceNetworkAclEntry";
+
+/// All that is called here.
+pub const OPERATIONS: &[Operation] = &[
+    Operation::reads(DESCRIBE),
+    EARLIER_STATE_OPERATIONS[0],
+    EARLIER_STATE_OPERATIONS[1],
+    Operation::changes(DELETE),
+    Operation::changes(CREATE),
+    Operation::changes(REPLACE),
+];
+
+/// The entry that a call made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Made {
+    /// As it was made.
+    pub entry: Entry,
+    /// When it took the place of another one; `None` where there was none.
+    pub replaced: Option<DateTime<Utc>>,
+}
+
+impl Made {
+    /// What a record tells.
+    pub fn heard(signal: &Signal, call: &ApiCall) -> Vec<Heard<Self>> {
+        let request = call.request();
+        let resource = signal.resource(KIND, text(request, "networkAclId").unwrap_or("unknown"));
+        let says = |name, what| texts(field(request, name)).iter().any(|word| word.eq_ignore_ascii_case(what));
+        let is_egress = says("egress", "true") || field(request, "egress") == Some(&Value::Bool(true));
+        let replaced = (call.name == "ReplaceNetworkAclEntry").then_some(signal.time);
+        // What denies may have taken the place of what denied more.
+        if is_egress || (says("ruleAction", "deny") && replaced.is_none()) {
+            let reason = format!("the entry of {} lets nothing in", resource.id);
+            return vec![Heard::harmless(resource, reason)];
+        }
+        let Some(entry) = Entry::read(request).filter(|_| resource.id != "unknown") else {
+            let told = number(request, "ruleNumber").map(|number| format!(" (entry {number})")).unwrap_or_default();
+            let reason = format!("the record does not tell what was let in by {}{told}", resource.id);
+            return vec![Heard::unreadable(resource, reason)];
+        };
+        vec![Heard::about(resource, Self { entry, replaced })]
+    }
+}
 
 /// The inbound entries of a network ACL, and what one of them was.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -96,11 +136,25 @@ pub fn standing(acl: Acl, number: i32) -> Standing<Acl> {
     Standing::new(effect).optional_fact(piece(number), entry).with(acl)
 }
 
-/// Reads a network ACL and its tags. One that is gone has no entries.
+/// Reads how a network ACL stands, and what an entry was that was replaced.
 ///
 /// # Errors
-/// When EC2 could not be asked.
-pub async fn read(scope: &Scope, id: &str) -> Result<(Vec<Entry>, Vec<(String, String)>), CallError> {
+/// When EC2, or who knows how it stood, could not be asked.
+pub async fn read(scope: &Scope, resource: &Resource, made: &Made) -> Result<Standing<Acl>, CallError> {
+    let number = made.entry.number;
+    let earlier = async {
+        match made.replaced {
+            Some(time) => Earlier::read(scope, resource, time, number).await,
+            None => Ok(Earlier::default()),
+        }
+    };
+    let (acl, earlier) = tokio::join!(Box::pin(entries(scope, &resource.id)), Box::pin(earlier));
+    let (entries, tags) = acl?;
+    Ok(standing(Acl { entries, earlier: earlier? }, number).tagged(tags))
+}
+
+/// The inbound entries of a network ACL, and its tags. One that is gone has none.
+async fn entries(scope: &Scope, id: &str) -> Result<(Vec<Entry>, Vec<(String, String)>), CallError> {
     let answer = client(scope).describe_network_acls().network_acl_ids(id).send().await;
     let answer = unless_gone(CallError::or(DESCRIBE, answer))?;
     let mut acls = answer.iter().flat_map(DescribeNetworkAclsOutput::network_acls);
@@ -138,17 +192,17 @@ pub async fn make(scope: &Scope, call: &Call) -> Result<(), CallError> {
     let client = client(scope);
     let acl = parameter(call, "networkAclId")?;
     let named = number(&call.parameters, "ruleNumber").and_then(|number| i32::try_from(number).ok());
-    let number = named.ok_or_else(|| not_ours(call))?;
+    let rule = named.ok_or_else(|| not_ours(call))?;
     if call.call == DELETE {
-        let request = client.delete_network_acl_entry().network_acl_id(acl).rule_number(number).egress(false);
+        let request = client.delete_network_acl_entry().network_acl_id(acl).rule_number(rule).egress(false);
         return CallError::or(DELETE, request.send().await).map(drop);
     }
     let entry = Entry::read(&call.parameters).ok_or_else(|| not_ours(call))?;
     let source = |version| Some(entry.source.to_string()).filter(|_| entry.source.addr().is_ipv4() == version);
-    let protocol = rescind::signal::text(&call.parameters, "protocol");
+    let protocol = text(&call.parameters, "protocol");
     let action = if entry.is_allow { RuleAction::Allow } else { RuleAction::Deny };
     let part = |range: &str, part: &str| {
-        let part = rescind::signal::number(field(&call.parameters, range)?, part)?;
+        let part = number(field(&call.parameters, range)?, part)?;
         i32::try_from(part).ok()
     };
     let ports = part("portRange", "from").zip(part("portRange", "to"));
@@ -156,7 +210,7 @@ pub async fn make(scope: &Scope, call: &Call) -> Result<(), CallError> {
     let icmp = part("icmpTypeCode", "type").zip(part("icmpTypeCode", "code"));
     let icmp = icmp.map(|(kind, code)| IcmpTypeCode::builder().r#type(kind).code(code).build());
     if call.call == REPLACE {
-        let request = client.replace_network_acl_entry().network_acl_id(acl).rule_number(number).egress(false);
+        let request = client.replace_network_acl_entry().network_acl_id(acl).rule_number(rule).egress(false);
         let request = request.set_protocol(protocol.map(str::to_owned)).rule_action(action);
         let request = request.set_cidr_block(source(true)).set_ipv6_cidr_block(source(false));
         return CallError::or(REPLACE, request.set_port_range(ports).set_icmp_type_code(icmp).send().await).map(drop);
@@ -164,13 +218,13 @@ pub async fn make(scope: &Scope, call: &Call) -> Result<(), CallError> {
     if call.call != CREATE {
         return Err(not_ours(call));
     }
-    let request = client.create_network_acl_entry().network_acl_id(acl).rule_number(number).egress(false);
+    let request = client.create_network_acl_entry().network_acl_id(acl).rule_number(rule).egress(false);
     let request = request.set_protocol(protocol.map(str::to_owned)).rule_action(action);
     let request = request.set_cidr_block(source(true)).set_ipv6_cidr_block(source(false));
     match CallError::or(CREATE, request.set_port_range(ports).set_icmp_type_code(icmp).send().await) {
         // An earlier try of this very call made it, or somebody else was faster.
         Err(error) if error.failure == CallFailure::Exists => {
-            let (entries, _) = read(scope, acl).await?;
+            let (entries, _) = entries(scope, acl).await?;
             if entries.contains(&entry) { Ok(()) } else { Err(error) }
         }
         answer => answer.map(drop),

@@ -26,36 +26,19 @@
 //! ## References
 //! Amazon EC2 API: `CreateNetworkAclEntry`, `ReplaceNetworkAclEntry`, `DeleteNetworkAclEntry`. Amazon VPC user guide: *Network ACL rules*.
 
-use chrono::{DateTime, Utc};
 use rescind::ports::Guards;
 use rescind_lambda::prelude::*;
 
-use crate::acl::{self, Acl, Earlier, piece};
-use crate::entry::Entry;
+use crate::acl::{self, Acl, Earlier, Made, piece};
 
 /// See the module.
 #[derive(Debug, Clone, Copy)]
 pub struct OpenNetworkAclEntry;
 
-/// The entry that a call made.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Made {
-    entry: Entry,
-    /// When it took the place of another one; `None` where there was none.
-    replaced: Option<DateTime<Utc>>,
-}
-
 impl Remediation for OpenNetworkAclEntry {
     const NAME: &'static str = "open-network-acl-entry";
     const CALLS: &'static [&'static str] = &[acl::CREATE, acl::REPLACE];
-    const OPERATIONS: &'static [Operation] = &[
-        Operation::reads(acl::DESCRIBE),
-        EARLIER_STATE_OPERATIONS[0],
-        EARLIER_STATE_OPERATIONS[1],
-        Operation::changes(acl::DELETE),
-        Operation::changes(acl::CREATE),
-        Operation::changes(acl::REPLACE),
-    ];
+    const OPERATIONS: &'static [Operation] = acl::OPERATIONS;
 
     type Target = Made;
     type State = Standing<Acl>;
@@ -63,22 +46,7 @@ impl Remediation for OpenNetworkAclEntry {
     type Offender = String;
 
     fn hear(&self, signal: &Signal, call: &ApiCall) -> Vec<Heard<Made>> {
-        let request = call.request();
-        let resource = signal.resource(acl::KIND, text(request, "networkAclId").unwrap_or("unknown"));
-        let says = |name, what| texts(field(request, name)).iter().any(|word| word.eq_ignore_ascii_case(what));
-        let is_egress = says("egress", "true") || field(request, "egress") == Some(&Value::Bool(true));
-        let replaced = (call.name == "ReplaceNetworkAclEntry").then_some(signal.time);
-        // What denies may have taken the place of what denied more.
-        if is_egress || (says("ruleAction", "deny") && replaced.is_none()) {
-            let reason = format!("the entry of {} lets nothing in", resource.id);
-            return vec![Heard::harmless(resource, reason)];
-        }
-        let Some(entry) = Entry::read(request).filter(|_| resource.id != "unknown") else {
-            let told = number(request, "ruleNumber").map(|number| format!(" (entry {number})")).unwrap_or_default();
-            let reason = format!("the record does not tell what was let in by {}{told}", resource.id);
-            return vec![Heard::unreadable(resource, reason)];
-        };
-        vec![Heard::about(resource, Made { entry, replaced })]
+        Made::heard(signal, call)
     }
 
     fn state_of_event(&self, _: &Resource, made: &Made, live: Option<&Standing<Acl>>) -> Option<Standing<Acl>> {
@@ -92,16 +60,7 @@ impl Remediation for OpenNetworkAclEntry {
     }
 
     async fn read(&self, scope: &Scope, resource: &Resource, made: &Made) -> Result<Standing<Acl>, CallError> {
-        let number = made.entry.number;
-        let earlier = async {
-            match made.replaced {
-                Some(time) => Earlier::read(scope, resource, time, number).await,
-                None => Ok(Earlier::default()),
-            }
-        };
-        let (acl, earlier) = tokio::join!(Box::pin(acl::read(scope, &resource.id)), Box::pin(earlier));
-        let (entries, tags) = acl?;
-        Ok(acl::standing(Acl { entries, earlier: earlier? }, number).tagged(tags))
+        acl::read(scope, resource, made).await
     }
 
     fn assess(&self, subject: &Subject<'_, Self>) -> Assessment<String> {

@@ -24,10 +24,10 @@
 //! AWS Lambda API: `AddPermission`, `RemovePermission`, `GetPolicy`, `ListTags`. AWS Lambda developer guide: *Viewing resource-based IAM
 //! policies in Lambda*.
 
-use rescind::policy::{Exposure, Networks, Policy, Statement, Stranger, resource_policy};
+use rescind::policy::{Exposure, Networks, Policy, Stranger, resource_policy};
 use rescind_lambda::prelude::*;
 
-use crate::permission::{self, ADD, Function, GET, REMOVE, TAGS};
+use crate::permission::{self, ADD, Added, REMOVE};
 
 #[cfg(test)]
 mod tests;
@@ -36,22 +36,10 @@ mod tests;
 #[derive(Debug, Clone, Copy)]
 pub struct FunctionPermissionPublic;
 
-const FUNCTION: &str = "AWS::Lambda::Function";
-
-/// The statement that a call added.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Added {
-    function: Function,
-    sid: String,
-    /// The statement, where the record tells it.
-    told: Option<Value>,
-}
-
 impl Remediation for FunctionPermissionPublic {
     const NAME: &'static str = "function-permission-public";
     const CALLS: &'static [&'static str] = &[ADD];
-    const OPERATIONS: &'static [Operation] =
-        &[Operation::reads(GET), Operation::reads(TAGS), Operation::changes(REMOVE), Operation::changes(ADD)];
+    const OPERATIONS: &'static [Operation] = permission::OPERATIONS;
 
     type Target = Added;
     /// One piece, the statement; with the statement as it is written.
@@ -60,41 +48,22 @@ impl Remediation for FunctionPermissionPublic {
     type Offender = String;
 
     fn hear(&self, signal: &Signal, call: &ApiCall) -> Vec<Heard<Added>> {
-        let told = text(call.response(), "statement").and_then(|text| serde_json::from_str::<Value>(text).ok());
-        let sid = told.as_ref().and_then(|told| text(told, "sid")).or(text(call.request(), "statementId"));
-        let function = Function::of_call(signal, call.request(), told.as_ref());
-        let (Some(sid), Some(function)) = (sid, function) else {
-            let resource = signal.resource(FUNCTION, "unknown");
-            let reason = "the record does not tell which statement was added to which function";
-            return vec![Heard::unreadable(resource, reason)];
-        };
-        let mut resource = signal.resource(FUNCTION, &function.name);
-        resource.account.clone_from(&function.account);
-        resource.region.clone_from(&function.region);
-        vec![Heard::about(resource, Added { sid: sid.to_owned(), function, told })]
+        Added::heard(signal, call)
     }
 
     fn state_of_event(&self, _: &Resource, target: &Added, live: Option<&Self::State>) -> Option<Self::State> {
         let told = target.told.clone()?;
-        Some(standing(target, Some(told)).tagged_as(live))
+        Some(permission::standing(target, Some(told)).tagged_as(live))
     }
 
     async fn read(&self, scope: &Scope, _: &Resource, target: &Added) -> Result<Self::State, CallError> {
-        let policy = Box::pin(permission::policy(scope, &target.function));
-        let (policy, tags) = tokio::join!(policy, Box::pin(permission::tags(scope, &target.function)));
-        let policy = policy?;
-        let mut statements = policy.iter().flat_map(Policy::statements).map(Statement::raw);
-        let statement = statements.find(|statement| text(statement, "sid") == Some(&target.sid));
-        Ok(standing(target, statement.cloned()).tagged(tags?))
+        permission::read(scope, target).await
     }
 
     fn assess(&self, subject: &Subject<'_, Self>) -> Assessment<String> {
         let Subject { target, state, .. } = subject;
-        let name = format!(
-            "statement {} of the policy of {}",
-            clean(&target.sid, 100),
-            clean(&target.function.to_string(), 200)
-        );
+        let (sid, function) = (clean(&target.sid, 100), clean(&target.function.to_string(), 200));
+        let name = format!("statement {sid} of the policy of {function}");
         let Some(statement) = &state.more else {
             return Assessment::already_safe(format!("{name} is gone"));
         };
@@ -105,30 +74,26 @@ impl Remediation for FunctionPermissionPublic {
         let Some(reading) = resource_policy(&policy, &subject.friends_and(subject.settings)).into_iter().next() else {
             return Assessment::harmless(format!("{name} allows nothing"));
         };
-        let reason = format!("{name}: {}", reading.reason);
-        let evidence = vec![Evidence::new([("statement", target.sid.clone()), ("opens", reading.reason.clone())])];
-        if !reading.exposure.is_risky() && invokes_for_anybody(statement) {
-            let reason =
-                format!("{name}: a service may invoke it, and no condition says for whose resources; left to a person");
-            return Assessment::report(reason, evidence);
-        }
-        if !reading.exposure.is_risky() {
+        let (reason, is_risky) = (format!("{name}: {}", reading.reason), reading.exposure.is_risky());
+        if !is_risky && !invokes_for_anybody(statement) {
             return Assessment::harmless(reason);
         }
-        if let Some(unclear) = &reading.unclear {
-            return Assessment::report(format!("{reason}; left to a person: {unclear}"), evidence);
-        }
         // For anybody, a service may be meant to act: that is how many triggers are made.
-        let is_for_anybody = |stranger: &Stranger| matches!(stranger, Stranger::Service(_));
-        if reading.exposure == Exposure::Deputy && reading.strangers.iter().all(is_for_anybody) {
-            let reason = format!("{reason}; left to a person: a trigger may hang on it");
-            return Assessment::report(reason, evidence);
+        let acts_for_anybody = |stranger: &Stranger| matches!(stranger, Stranger::Service(_));
+        let is_trigger = reading.exposure == Exposure::Deputy && reading.strangers.iter().all(acts_for_anybody);
+        let left = match &reading.unclear {
+            _ if !is_risky => Some("a service may invoke it, and no condition says for whose resources"),
+            Some(unclear) => Some(unclear.as_str()),
+            None if is_trigger => Some("a trigger may hang on it"),
+            None => permission::parameters(&target.function, statement)
+                .is_none()
+                .then_some("`AddPermission` could not make the statement again"),
+        };
+        let evidence = vec![Evidence::new([("statement", target.sid.clone()), ("opens", reading.reason)])];
+        match left {
+            Some(why) => Assessment::report(format!("{reason}; left to a person: {why}"), evidence),
+            None => Assessment::risky(reason, evidence, vec![permission::piece(&target.sid)]),
         }
-        if permission::parameters(&target.function, statement).is_none() {
-            let reason = format!("{reason}; left to a person: `AddPermission` could not make the statement again");
-            return Assessment::report(reason, evidence);
-        }
-        Assessment::risky(reason, evidence, vec![permission::piece(&target.sid)])
     }
 
     fn plan(&self, subject: &Subject<'_, Self>, _: &[String]) -> Plan {
@@ -141,11 +106,7 @@ impl Remediation for FunctionPermissionPublic {
     }
 
     async fn make(&self, scope: &Scope, call: &Call) -> Result<(), CallError> {
-        match call.call.as_str() {
-            REMOVE => permission::remove(scope, call).await,
-            ADD => permission::add(scope, call).await,
-            _ => Err(not_ours(call)),
-        }
+        permission::make(scope, call).await
     }
 }
 
@@ -155,10 +116,4 @@ fn invokes_for_anybody(statement: &Value) -> bool {
     let is_service = field(statement, "principal").is_some_and(|principal| field(principal, "service").is_some());
     let invokes = text(statement, "action").is_some_and(|action| action.eq_ignore_ascii_case("lambda:InvokeFunction"));
     is_service && invokes && field(statement, "condition").is_none()
-}
-
-fn standing(target: &Added, statement: Option<Value>) -> Standing<Option<Value>> {
-    let written = |told: &Value| permission::parameters(&target.function, told).unwrap_or_else(|| told.clone());
-    let piece = permission::piece(&target.sid);
-    Standing::new(permission::effect).optional_fact(piece, statement.as_ref().map(written)).with(statement)
 }

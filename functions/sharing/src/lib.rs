@@ -1,6 +1,7 @@
 //! Takes back what is shared with the world or with strangers.
 //!
-//! A remediation is one file. What they need stands beside them: the `clients`, the `permission` of a Lambda function, the `bucket`, and what a policy has `opened`.
+//! A remediation is one file. Beside it stands the thing that it is about (`bucket`, `snapshot`, the `permission` of a Lambda function):
+//! what records tell of it, how it stands, and the calls that change that; then the `clients`, and what a policy has `opened`.
 
 pub mod bucket;
 mod clients;
@@ -8,6 +9,7 @@ pub mod function_permission_public;
 pub mod opened;
 pub mod permission;
 pub mod public_bucket_policy;
+pub mod snapshot;
 pub mod snapshot_shared;
 
 use rescind_lambda::{Function, RecordedAs};

@@ -4,12 +4,10 @@
 use std::fmt;
 
 use aws_sdk_lambda::types::FunctionUrlAuthType;
-use rescind::Call;
 use rescind::arn::{is_account, is_region};
-use rescind::policy::Policy;
-use rescind::signal::{Signal, text};
-use rescind_lambda::{CallError, Scope, parameter, unless_gone};
-use serde_json::{Map, Value, json};
+use rescind::policy::{Policy, Statement};
+use rescind_lambda::prelude::*;
+use serde_json::Map;
 
 use crate::clients;
 
@@ -17,6 +15,13 @@ pub(crate) const GET: &str = "lambda:GetPolicy";
 pub(crate) const TAGS: &str = "lambda:ListTags";
 pub(crate) const ADD: &str = "lambda:AddPermission";
 pub(crate) const REMOVE: &str = "lambda:RemovePermission";
+
+/// As AWS Config names the type.
+const KIND: &str = "AWS::Lambda::Function";
+
+/// All that is called here.
+pub const OPERATIONS: &[Operation] =
+    &[Operation::reads(GET), Operation::reads(TAGS), Operation::changes(REMOVE), Operation::changes(ADD)];
 
 /// A function, or a version or an alias of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -209,5 +214,66 @@ pub(crate) async fn add(scope: &Scope, call: &Call) -> Result<(), CallError> {
         // There already, by a try that got no answer: whether it is the same one, the read-back tells.
         Err(problem) if problem.code.as_deref() == Some("ResourceConflictException") => Ok(()),
         answer => answer.map(drop),
+    }
+}
+
+/// The statement that a call added.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Added {
+    /// Whose policy it is in.
+    pub function: Function,
+    /// Its id.
+    pub sid: String,
+    /// The statement, where the record tells it.
+    pub told: Option<Value>,
+}
+
+impl Added {
+    /// What a record tells.
+    pub fn heard(signal: &Signal, call: &ApiCall) -> Vec<Heard<Self>> {
+        let told = text(call.response(), "statement").and_then(|text| serde_json::from_str::<Value>(text).ok());
+        let sid = told.as_ref().and_then(|told| text(told, "sid")).or(text(call.request(), "statementId"));
+        let function = Function::of_call(signal, call.request(), told.as_ref());
+        let (Some(sid), Some(function)) = (sid, function) else {
+            let resource = signal.resource(KIND, "unknown");
+            let reason = "the record does not tell which statement was added to which function";
+            return vec![Heard::unreadable(resource, reason)];
+        };
+        let mut resource = signal.resource(KIND, &function.name);
+        resource.account.clone_from(&function.account);
+        resource.region.clone_from(&function.region);
+        vec![Heard::about(resource, Self { sid: sid.to_owned(), function, told })]
+    }
+}
+
+/// How a statement stands: one piece; with the statement as it is written.
+pub fn standing(target: &Added, statement: Option<Value>) -> Standing<Option<Value>> {
+    let written = |told: &Value| parameters(&target.function, told).unwrap_or_else(|| told.clone());
+    let piece = piece(&target.sid);
+    Standing::new(effect).optional_fact(piece, statement.as_ref().map(written)).with(statement)
+}
+
+/// The statement as it stands, and the tags of the function.
+///
+/// # Errors
+/// When Lambda could not be asked.
+pub async fn read(scope: &Scope, target: &Added) -> Result<Standing<Option<Value>>, CallError> {
+    let policy = Box::pin(policy(scope, &target.function));
+    let (policy, tags) = tokio::join!(policy, Box::pin(tags(scope, &target.function)));
+    let policy = policy?;
+    let mut statements = policy.iter().flat_map(Policy::statements).map(Statement::raw);
+    let statement = statements.find(|statement| text(statement, "sid") == Some(&target.sid));
+    Ok(standing(target, statement.cloned()).tagged(tags?))
+}
+
+/// Makes one of the calls of this module.
+///
+/// # Errors
+/// When Lambda does not accept it.
+pub async fn make(scope: &Scope, call: &Call) -> Result<(), CallError> {
+    match call.call.as_str() {
+        REMOVE => remove(scope, call).await,
+        ADD => add(scope, call).await,
+        _ => Err(not_ours(call)),
     }
 }

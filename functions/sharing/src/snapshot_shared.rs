@@ -24,13 +24,9 @@
 //! Amazon EC2 API: `ModifySnapshotAttribute`, `DescribeSnapshotAttribute`. Amazon EBS user guide: *Share an Amazon EBS snapshot with other
 //! AWS accounts*.
 
-use std::collections::BTreeSet;
-
-use aws_sdk_ec2::types::{OperationType, PermissionGroup, SnapshotAttributeName};
-use rescind::arn::is_account;
 use rescind_lambda::prelude::*;
 
-use crate::clients::{self, DESCRIBE_TAGS};
+use crate::snapshot::{self, MODIFY};
 
 #[cfg(test)]
 mod tests;
@@ -39,15 +35,10 @@ mod tests;
 #[derive(Debug, Clone, Copy)]
 pub struct SnapshotShared;
 
-const SNAPSHOT: &str = "AWS::EC2::Snapshot";
-const DESCRIBE: &str = "ec2:DescribeSnapshotAttribute";
-const MODIFY: &str = "ec2:ModifySnapshotAttribute";
-
 impl Remediation for SnapshotShared {
     const NAME: &'static str = "snapshot-shared";
     const CALLS: &'static [&'static str] = &[MODIFY];
-    const OPERATIONS: &'static [Operation] =
-        &[Operation::reads(DESCRIBE), Operation::reads(DESCRIBE_TAGS), Operation::changes(MODIFY)];
+    const OPERATIONS: &'static [Operation] = snapshot::OPERATIONS;
 
     /// Whom the call let in: accounts, and `all`.
     type Target = Vec<String>;
@@ -57,41 +48,23 @@ impl Remediation for SnapshotShared {
     type Offender = String;
 
     fn hear(&self, signal: &Signal, call: &ApiCall) -> Vec<Heard<Vec<String>>> {
-        let Some(id) = text(call.request(), "snapshotId") else {
-            let resource = signal.resource(SNAPSHOT, "unknown");
-            return vec![Heard::unreadable(resource, "the record does not tell whose permissions were changed")];
-        };
-        let (resource, target) = (signal.resource(SNAPSHOT, id), added(call.request()));
-        if target.is_empty() {
-            let reason = format!("the call lets nobody else make volumes of {}", clean(id, 40));
-            return vec![Heard::harmless(resource, reason)];
-        }
-        vec![Heard::about(resource, target)]
+        snapshot::heard(signal, call)
     }
 
     fn state_of_event(&self, _: &Resource, target: &Vec<String>, live: Option<&Standing>) -> Option<Standing> {
-        let standing = Standing::new(effect).tagged_as(live);
+        let standing = snapshot::standing().tagged_as(live);
         Some(target.iter().fold(standing, |standing, who| standing.fact(who, true)))
     }
 
     async fn read(&self, scope: &Scope, resource: &Resource, _: &Vec<String>) -> Result<Standing, CallError> {
-        let client = clients::ec2(scope);
-        let attribute = client.describe_snapshot_attribute().snapshot_id(&resource.id);
-        let attribute = attribute.attribute(SnapshotAttributeName::CreateVolumePermission).send();
-        let (permissions, tags) = tokio::join!(Box::pin(attribute), Box::pin(clients::tags(&client, &resource.id)));
-        let standing = Standing::new(effect).tagged(tags?);
-        let Some(answer) = unless_gone(CallError::or(DESCRIBE, permissions))? else { return Ok(standing) };
-        let who = answer.create_volume_permissions().iter().filter_map(|permission| {
-            permission.group().map(PermissionGroup::as_str).or(permission.user_id()).map(str::to_owned)
-        });
-        Ok(who.fold(standing, |standing, who| standing.fact(who, true)))
+        snapshot::read(scope, resource).await
     }
 
     fn assess(&self, subject: &Subject<'_, Self>) -> Assessment<String> {
         let Subject { resource, target, state, .. } = subject;
         let friends = subject.friends();
         let strangers: Vec<String> = target.iter().filter(|who| !friends.has_account(who)).cloned().collect();
-        let names = |who: &[String]| few(who.iter().map(|who| named(who)).collect());
+        let names = |who: &[String]| few(who.iter().map(|who| snapshot::named(who)).collect());
         if strangers.is_empty() {
             let reason = format!("{} was shared with {}, ours or trusted", resource.id, names(target));
             return Assessment::harmless(reason);
@@ -101,57 +74,18 @@ impl Remediation for SnapshotShared {
         if offenders.is_empty() {
             return Assessment::already_safe(format!("{reason}; that is over already"));
         }
-        let evidence =
-            offenders.iter().map(|who| Evidence::new([("snapshot", resource.id.clone()), ("shared with", named(who))]));
+        let evidence = offenders
+            .iter()
+            .map(|who| Evidence::new([("snapshot", resource.id.clone()), ("shared with", snapshot::named(who))]));
         Assessment::risky(reason, evidence.collect(), offenders)
     }
 
     fn plan(&self, subject: &Subject<'_, Self>, offenders: &[String]) -> Plan {
-        let (accounts, groups): (Vec<&String>, Vec<&String>) = offenders.iter().partition(|who| is_account(who));
-        let modify = |operation: &str| {
-            let mut parameters = json!({
-                "SnapshotId": subject.resource.id, "Attribute": "createVolumePermission", "OperationType": operation,
-            });
-            for (name, who) in [("UserIds", &accounts), ("GroupNames", &groups)] {
-                if let (false, Some(parameters)) = (who.is_empty(), parameters.as_object_mut()) {
-                    parameters.insert(name.to_owned(), json!(who));
-                }
-            }
-            Call::new(MODIFY, parameters)
-        };
+        let modify = |operation| snapshot::modify(subject.resource, operation, offenders);
         Plan::of([Step::planned(modify("remove"), modify("add"))])
     }
 
     async fn make(&self, scope: &Scope, call: &Call) -> Result<(), CallError> {
-        if call.call != MODIFY {
-            return Err(not_ours(call));
-        }
-        let request = clients::ec2(scope).modify_snapshot_attribute().snapshot_id(parameter(call, "snapshotId")?);
-        let request = request.attribute(SnapshotAttributeName::CreateVolumePermission);
-        let request = request.operation_type(OperationType::from(parameter(call, "operationType")?));
-        let list = |name| Some(texts(field(&call.parameters, name))).filter(|list| !list.is_empty());
-        let request = request.set_user_ids(list("userIds")).set_group_names(list("groupNames"));
-        CallError::or(MODIFY, request.send().await).map(drop)
+        snapshot::make(scope, call).await
     }
-}
-
-fn effect(call: &Call) -> Vec<(String, Option<String>)> {
-    let value = (text(&call.parameters, "operationType") == Some("add")).then(|| "true".to_owned());
-    let who = ["userIds", "groupNames"].into_iter().flat_map(|name| texts(field(&call.parameters, name)));
-    who.map(|who| (who, value.clone())).collect()
-}
-
-/// Whom a request adds: as elements of `createVolumePermission`, or by the flat parameters that the API has for the same.
-fn added(request: &Value) -> Vec<String> {
-    let add = field(request, "createVolumePermission").and_then(|changes| field(changes, "add"));
-    let is_flat_add = text(request, "operationType").is_some_and(|operation| operation.eq_ignore_ascii_case("add"));
-    let flat = ["userIds", "userIdSet", "groupNames", "groupSet"].into_iter().filter(|_| is_flat_add);
-    let who = texts(add).into_iter().chain(flat.flat_map(|name| texts(field(request, name))));
-    // An account that was written as a number has lost the zeros in front.
-    let whole = |who: String| if who.bytes().all(|byte| byte.is_ascii_digit()) { format!("{who:0>12}") } else { who };
-    who.map(whole).collect::<BTreeSet<_>>().into_iter().collect()
-}
-
-fn named(who: &str) -> String {
-    if is_account(who) { format!("account {who}") } else { format!("everybody (group {})", clean(who, 40)) }
 }

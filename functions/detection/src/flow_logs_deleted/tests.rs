@@ -1,6 +1,7 @@
 use rescind_lambda::testing::called;
 
 use super::*;
+use crate::flow_log::{Definition, effect};
 use rescind::settings::{Settings, Tags};
 use rescind_lambda::ResourceState;
 use serde_json::json;
@@ -33,7 +34,7 @@ fn judged(known: Known, live: Option<&Definition>) -> (Assessment<String>, Plan,
         panic!("it is about a flow log")
     };
     let standing = Standing::new(effect);
-    let state = match live.map(piece) {
+    let state = match live.map(Definition::piece) {
         Some((name, value)) => standing.fact(name, value),
         None => standing,
     }
@@ -118,7 +119,7 @@ fn what_is_made_anew_is_what_was_there_and_an_undo_deletes_it() {
     expected["ClientToken"] = step.call.parameters["ClientToken"].clone();
     assert_eq!(step.call.parameters, expected);
     let after = state.after(&step.call);
-    let (piece, _) = piece(&definition(&json!({})).unwrap());
+    let (piece, _) = definition(&json!({})).unwrap().piece();
     assert!(after.get(&piece).is_some());
     assert_eq!(after.after(step.inverse.as_ref().unwrap()), state);
     // What a call says is enough to make it.

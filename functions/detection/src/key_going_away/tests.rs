@@ -2,6 +2,7 @@ use aws_sdk_kms::types::KeyMetadata;
 use rescind_lambda::testing::{about, called, done, judged, undone};
 
 use super::*;
+use chrono::DateTime;
 
 const ID: &str = "1234abcd-12ab-34cd-56ef-1234567890ab";
 const ARN: &str = "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";

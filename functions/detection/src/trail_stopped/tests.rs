@@ -56,17 +56,17 @@ fn a_trail_of_another_account_is_reported_and_never_started() {
     let (resource, target) = about(name);
     assert_eq!((resource.account.as_str(), target.account()), ("111122223333", "444455556666"));
     let state = TrailStopped.state_of_event(&resource, &target, None).unwrap();
-    for state in [state, Standing::new(effect)] {
+    for state in [state, trail::standing()] {
         assert!(matches!(assess(name, &state), Assessment::Report { reason, .. } if reason.contains("444455556666")));
     }
 }
 
 #[test]
 fn what_records_again_is_safe_and_what_is_gone_is_told() {
-    let logging = |is_logging: bool| Standing::new(effect).fact(LOGGING, is_logging);
+    let logging = |is_logging: bool| trail::standing().fact(LOGGING, is_logging);
     assert!(matches!(assess("audit", &logging(false)), Assessment::Risky { .. }));
     assert!(matches!(assess("audit", &logging(true)), Assessment::AlreadySafe { .. }));
-    assert!(matches!(assess("audit", &Standing::new(effect)), Assessment::Report { .. }));
+    assert!(matches!(assess("audit", &trail::standing()), Assessment::Report { .. }));
 }
 
 #[test]

@@ -3,7 +3,7 @@ use rescind_lambda::testing::{self, called};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::attachment::had;
+use crate::attachment::{ATTACHED, effect, had};
 use crate::power::Power;
 use crate::principal::Principal;
 use rescind::Snapshot;
@@ -17,14 +17,14 @@ fn signal(name: &str, request: &Value) -> Signal {
     called(&format!("iam:{name}"), request, &Value::Null).unwrap()
 }
 
-fn heard(signal: &Signal) -> (Resource, Target) {
+fn heard(signal: &Signal) -> (Resource, Attached) {
     match AdminPolicyAttached.listen(signal).remove(0) {
         Heard::About { resource, target } => (resource, target),
         other => panic!("{other:?}"),
     }
 }
 
-fn attached(policy: &str) -> (Resource, Target) {
+fn attached(policy: &str) -> (Resource, Attached) {
     heard(&signal("AttachRolePolicy", &json!({"roleName": "web", "policyArn": policy})))
 }
 
@@ -40,14 +40,14 @@ fn standing(policy: &str, more: Attachment) -> Standing<Attachment> {
     Standing::new(effect).fact(policy, ATTACHED).with(more)
 }
 
-fn judged(about: &(Resource, Target), state: &Standing<Attachment>) -> (Assessment<String>, Plan) {
+fn judged(about: &(Resource, Attached), state: &Standing<Attachment>) -> (Assessment<String>, Plan) {
     judged_after(&[], about, state)
 }
 
 /// What is made of it after these reverts.
 fn judged_after(
     taken_back: &[Revert],
-    about: &(Resource, Target),
+    about: &(Resource, Attached),
     state: &Standing<Attachment>,
 ) -> (Assessment<String>, Plan) {
     testing::judged_after(taken_back, &AdminPolicyAttached, about, state, &[]).unwrap()

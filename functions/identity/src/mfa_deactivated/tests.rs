@@ -3,6 +3,9 @@ use rescind_lambda::ResourceState;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::mfa::Device;
+use crate::principal::Principal;
+use chrono::{DateTime, Utc};
 use rescind_lambda::testing;
 
 const ACCOUNT: &str = "111122223333";
@@ -21,11 +24,11 @@ fn signal(identity: &Value, request: &Value) -> Signal {
     rescind::signal::decode(event).unwrap().signal
 }
 
-fn heard(identity: &Value, request: &Value) -> Heard<Target> {
+fn heard(identity: &Value, request: &Value) -> Heard<Deactivated> {
     MfaDeactivated.listen(&signal(identity, request)).remove(0)
 }
 
-fn about(identity: &Value, request: &Value) -> (Resource, Target) {
+fn about(identity: &Value, request: &Value) -> (Resource, Deactivated) {
     match heard(identity, request) {
         Heard::About { resource, target } => (resource, target),
         other => panic!("{other:?}"),
@@ -51,21 +54,25 @@ fn of_alice() -> Value {
     json!({"userName": "alice", "serialNumber": VIRTUAL})
 }
 
-fn anothers() -> (Resource, Target) {
+fn anothers() -> (Resource, Deactivated) {
     about(&user("mallory", None), &of_alice())
 }
 
-fn standing(devices: &[(&str, &str)], policy: Option<&str>) -> Standing<More> {
+fn standing(devices: &[(&str, &str)], policy: Option<&str>) -> Standing<Known> {
     let arn = format!("arn:aws:iam::{ACCOUNT}:user/staff/alice");
     let user = Principal { arn, created: Some(at("2026-01-01T00:00:00Z")), ..Principal::default() };
     let device = |(serial, enabled): &(&str, &str)| Device { serial: (*serial).to_owned(), enabled: at(enabled) };
-    let more = More { user: Some(user), devices: devices.iter().map(device).collect() };
+    let more = Known { user: Some(user), devices: devices.iter().map(device).collect() };
     Standing::new(mfa::effect).optional_fact(PIECE, policy).with(more)
 }
 
 const CONTAINS: &[(&str, &str)] = &[("rescind:contain", "deny-until-mfa")];
 
-fn judged(about: &(Resource, Target), state: &Standing<More>, tags: &[(&str, &str)]) -> (Assessment<String>, Plan) {
+fn judged(
+    about: &(Resource, Deactivated),
+    state: &Standing<Known>,
+    tags: &[(&str, &str)],
+) -> (Assessment<String>, Plan) {
     testing::judged(&MfaDeactivated, about, state, tags).unwrap()
 }
 
@@ -86,7 +93,10 @@ fn another_users_device_is_told_with_the_next_steps_and_contained_where_that_is_
         let (risky, plan) = judged(&about, &standing(&[], None), CONTAINS);
         assert!(matches!(risky, Assessment::Risky { .. }), "{risky:?}");
         let [step] = &plan.steps[..] else { panic!("{plan:?}") };
-        assert_eq!((step.call.call.as_str(), &step.call.parameters["UserName"]), (action::PUT_POLICY, &json!("alice")));
+        assert_eq!(
+            (step.call.call.as_str(), &step.call.parameters["UserName"]),
+            (mfa::action::PUT_POLICY, &json!("alice"))
+        );
     }
 }
 
@@ -129,7 +139,7 @@ fn the_device_of_root_is_told_and_never_contained() {
     ] {
         let about = about(&root, &request);
         assert_eq!((about.0.kind.as_str(), about.1.whose), ("AWS::::Account", Whose::Root));
-        let nothing = Standing::new(mfa::effect).with(More::default());
+        let nothing = Standing::new(mfa::effect).with(Known::default());
         assert!(reported(&judged(&about, &nothing, CONTAINS).0).contains("root"));
     }
     // Root can take the device of a user, and a user's device may be called as root's is.
@@ -154,7 +164,7 @@ fn another_device_counts_only_if_it_was_there_before() {
 
 #[test]
 fn nobody_is_denied_who_is_gone_or_behind_glass() {
-    let gone = Standing::new(mfa::effect).with(More::default());
+    let gone = Standing::new(mfa::effect).with(Known::default());
     assert!(matches!(judged(&anothers(), &gone, CONTAINS).0, Assessment::Harmless { .. }));
     let mut later = standing(&[], None);
     later.more.user.as_mut().unwrap().created = Some(at("2026-11-24T09:00:01Z"));

@@ -3,6 +3,8 @@ use rescind_lambda::testing::{self, called};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::assumed::effect;
+use crate::principal::Principal;
 
 const ACCOUNT: &str = "111122223333";
 const OURS: &str = "arn:aws:iam::111122223333:root";
@@ -18,7 +20,7 @@ fn trusting(principals: &[&str]) -> String {
     json!({"Version": "2012-10-17", "Statement": [statement]}).to_string()
 }
 
-fn updated(document: &str) -> (Resource, Target) {
+fn updated(document: &str) -> (Resource, Given) {
     let heard = RoleTrustsStranger
         .listen(&signal("UpdateAssumeRolePolicy", &json!({"roleName": "web", "policyDocument": document})))
         .remove(0);
@@ -28,13 +30,13 @@ fn updated(document: &str) -> (Resource, Target) {
     }
 }
 
-fn standing(document: &str, before: Option<&str>) -> Standing<More> {
+fn standing(document: &str, before: Option<&str>) -> Standing<Known> {
     let role = Principal { arn: format!("arn:aws:iam::{ACCOUNT}:role/web"), ..Principal::default() };
     let before = before.map(|document| (document.to_owned(), "2026-11-24T08:00:00Z".to_owned()));
-    Standing::new(effect).fact(TRUST, document).with(More { role: Some(role), before })
+    Standing::new(effect).fact(TRUST, document).with(Known { role: Some(role), before })
 }
 
-fn judged_as(about: &(Resource, Target), state: &Standing<More>, tags: &[(&str, &str)]) -> (Assessment<String>, Plan) {
+fn judged_as(about: &(Resource, Given), state: &Standing<Known>, tags: &[(&str, &str)]) -> (Assessment<String>, Plan) {
     testing::judged(&RoleTrustsStranger, about, state, tags).unwrap()
 }
 
@@ -98,7 +100,7 @@ fn rescinds_own_roles_and_what_is_not_understood_are_told() {
 #[test]
 fn what_is_gone_or_mended_already_is_safe() {
     let now = trusting(&[STRANGER]);
-    let gone = Standing::new(effect).with(More::default());
+    let gone = Standing::new(effect).with(Known::default());
     assert!(matches!(judged_as(&updated(&now), &gone, &[]).0, Assessment::AlreadySafe { .. }));
     let mended = standing(&trusting(&[OURS]), None);
     assert!(matches!(judged_as(&updated(&now), &mended, &[]).0, Assessment::AlreadySafe { .. }));

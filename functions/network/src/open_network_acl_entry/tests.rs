@@ -1,6 +1,7 @@
 use rescind_lambda::testing::{self, called};
 
 use super::*;
+use crate::entry::Entry;
 use rescind::plan::StepState;
 use rescind_lambda::ResourceState;
 use serde_json::{Value, json};

@@ -28,7 +28,7 @@ fn heard(name: &str, request: &Value, statement: &Value) -> (Resource, Added) {
 
 fn judged(statement: &Value) -> (Assessment<String>, Plan, Standing<Option<Value>>) {
     let about = heard("AddPermission20150331v2", &json!({"functionName": "orders"}), statement);
-    let state = standing(&about.1, Some(statement.clone()));
+    let state = permission::standing(&about.1, Some(statement.clone()));
     let tags = [("rescind:trusted-accounts", "777788889999")];
     let (assessment, plan) = testing::judged(&FunctionPermissionPublic, &about, &state, &tags).unwrap();
     (assessment, plan, state)

@@ -1,6 +1,7 @@
 use rescind_lambda::ResourceState;
 
 use super::*;
+use crate::snapshot::{KIND, added};
 use rescind_lambda::testing;
 
 fn signal(request: &Value) -> Signal {
@@ -12,12 +13,12 @@ fn signal(request: &Value) -> Signal {
 }
 
 fn shared(with: &[&str]) -> Standing {
-    with.iter().fold(Standing::new(effect), |standing, who| standing.fact(*who, true))
+    with.iter().fold(snapshot::standing(), |standing, who| standing.fact(*who, true))
 }
 
 /// What is made of a call that let these in, and of how the snapshot stands.
 fn judged(target: &[&str], state: &Standing) -> (Assessment<String>, Plan) {
-    let resource = signal(&json!({})).resource(SNAPSHOT, "snap-1");
+    let resource = signal(&json!({})).resource(KIND, "snap-1");
     let target: Vec<String> = target.iter().map(|who| (*who).to_owned()).collect();
     testing::judged(&SnapshotShared, &(resource, target), state, &[("rescind:trusted-accounts", "777788889999")])
         .unwrap()
