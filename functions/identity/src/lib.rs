@@ -2,7 +2,7 @@
 //!
 //! A remediation is one file: `admin_policy_attached`, `credentials_compromised`, `mfa_deactivated`, `role_trusts_stranger`. Beside it
 //! stands the thing that it is about: what records tell of it, how it stands, and the calls that change that: `attachment` (of a managed
-//! policy), `assumed` (who may assume a role), `mfa` (a user's devices, and the policy that denies everything without one) and `credential`
+//! policy), `assumed` (who may assume a role), `mfa` (a user's devices) with `denial` (the policy that denies everything without one) and `credential`
 //! (a key or a role that a finding names). What these share: `principal` (users, roles and groups), `power` (what a policy gives away),
 //! `trust` (whom a role lets in), `suspects` (which credentials a finding names) and `sessions` (the policy that denies those of a role).
 
@@ -11,6 +11,7 @@ pub mod assumed;
 pub mod attachment;
 pub mod credential;
 pub mod credentials_compromised;
+pub mod denial;
 pub mod instance_role;
 pub mod mfa;
 pub mod mfa_deactivated;

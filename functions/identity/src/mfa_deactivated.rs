@@ -31,7 +31,8 @@
 
 use rescind_lambda::prelude::*;
 
-use crate::mfa::{self, Deactivated, Known, PIECE, Wanted, Whose};
+use crate::denial::{self, PIECE, Wanted};
+use crate::mfa::{self, Deactivated, Known, Whose};
 use crate::principal::behind_glass;
 
 /// See the module.
@@ -81,8 +82,8 @@ impl Remediation for MfaDeactivated {
             return Assessment::harmless(format!("the user {name}, whose MFA device was deactivated, is gone"));
         };
         let why = format!("{actor} deactivated {serial}, an MFA device of the user {name}");
-        if state.get(PIECE).is_some_and(mfa::denies) {
-            let reason = format!("{why}; {} denies everything without MFA already", mfa::POLICY);
+        if state.get(PIECE).is_some_and(denial::denies) {
+            let reason = format!("{why}; {} denies everything without MFA already", denial::POLICY);
             return Assessment::already_safe(reason);
         }
         // A read that lags behind may still show the one that is gone.
@@ -107,12 +108,12 @@ impl Remediation for MfaDeactivated {
     }
 
     fn plan(&self, subject: &Subject<'_, Self>, offenders: &[String]) -> Plan {
-        let steps = offenders.iter().map(|piece| mfa::denial(&subject.resource.id, subject.state.get(piece)));
+        let steps = offenders.iter().map(|piece| denial::step(&subject.resource.id, subject.state.get(piece)));
         Plan::of(steps).noting("until MFA is used again, the user is denied everything but to enrol a device")
     }
 
     async fn make(&self, scope: &Scope, call: &Call) -> Result<(), CallError> {
-        mfa::make(scope, call).await
+        denial::make(scope, call).await
     }
 }
 

@@ -1,6 +1,6 @@
 //! Users with a device for MFA, another policy and a key, who lose the device; the owner wants them denied until there is one again.
 
-use identity::mfa::{POLICY, denying};
+use identity::denial::{POLICY, denying};
 use identity::principal::decode;
 use serde_json::{Value, json};
 

@@ -63,7 +63,7 @@ fn standing(devices: &[(&str, &str)], policy: Option<&str>) -> Standing<Known> {
     let user = Principal { arn, created: Some(at("2026-01-01T00:00:00Z")), ..Principal::default() };
     let device = |(serial, enabled): &(&str, &str)| Device { serial: (*serial).to_owned(), enabled: at(enabled) };
     let more = Known { user: Some(user), devices: devices.iter().map(device).collect() };
-    Standing::new(mfa::effect).optional_fact(PIECE, policy).with(more)
+    Standing::new(denial::effect).optional_fact(PIECE, policy).with(more)
 }
 
 const CONTAINS: &[(&str, &str)] = &[("rescind:contain", "deny-until-mfa")];
@@ -95,7 +95,7 @@ fn another_users_device_is_told_with_the_next_steps_and_contained_where_that_is_
         let [step] = &plan.steps[..] else { panic!("{plan:?}") };
         assert_eq!(
             (step.call.call.as_str(), &step.call.parameters["UserName"]),
-            (mfa::action::PUT_POLICY, &json!("alice"))
+            (denial::action::PUT_POLICY, &json!("alice"))
         );
     }
 }
@@ -139,7 +139,7 @@ fn the_device_of_root_is_told_and_never_contained() {
     ] {
         let about = about(&root, &request);
         assert_eq!((about.0.kind.as_str(), about.1.whose), ("AWS::::Account", Whose::Root));
-        let nothing = Standing::new(mfa::effect).with(Known::default());
+        let nothing = Standing::new(denial::effect).with(Known::default());
         assert!(reported(&judged(&about, &nothing, CONTAINS).0).contains("root"));
     }
     // Root can take the device of a user, and a user's device may be called as root's is.
@@ -164,7 +164,7 @@ fn another_device_counts_only_if_it_was_there_before() {
 
 #[test]
 fn nobody_is_denied_who_is_gone_or_behind_glass() {
-    let gone = Standing::new(mfa::effect).with(Known::default());
+    let gone = Standing::new(denial::effect).with(Known::default());
     assert!(matches!(judged(&anothers(), &gone, CONTAINS).0, Assessment::Harmless { .. }));
     let mut later = standing(&[], None);
     later.more.user.as_mut().unwrap().created = Some(at("2026-11-24T09:00:01Z"));
