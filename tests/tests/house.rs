@@ -195,7 +195,7 @@ fn the_core_asks_no_clock_no_environment_and_no_chance() {
     }
 }
 
-/// A template as it is written, with CloudFormation's functions as their arguments: `!GetAtt A.Arn` is `A.Arn`.
+/// A template as it is written, with CloudFormation's functions in their long form: `!Ref A` is `{"Ref": "A"}`.
 fn template(file: &str) -> Value {
     let script = "import json, sys; from samtranslator.yaml_helper import yaml_parse; json.dump(yaml_parse(sys.stdin.read()), sys.stdout, default=str)";
     let text = fs::File::open(repository().join(file)).expect("the template is there");
@@ -239,6 +239,47 @@ fn the_stack_stays_within_the_quotas_of_aws() {
     assert!(resources <= 500, "the stack has {resources} resources; CloudFormation allows 500");
     assert!(rules.len() <= 300, "the stack has {} rules; a bus holds 300", rules.len());
     rescind_tests::say(&format!("{} rules of 300, {resources} resources of 500", rules.len()));
+}
+
+/// A person asks the console for all that was done, whichever function did it; and what fails for good is told and can be handed
+/// over again.
+#[test]
+fn every_function_can_be_asked_to_undo_and_its_failures_are_told() {
+    let template = template("template.yaml");
+    let role = template["Resources"]["ConsoleRole"]["Properties"]["Policies"].to_string();
+    for (name, function) in of_type(&template, "AWS::Serverless::Function") {
+        let full = function["FunctionName"]["Fn::Sub"].as_str().expect("a function has a name");
+        // By its ARN, or where the two would wait for each other by its name.
+        let is_asked =
+            [format!(r#"["{name}","Arn"]"#), format!(r#"{full}""#)].iter().any(|resource| role.contains(resource));
+        assert!(is_asked || name == "Console", "ConsoleRole may not invoke {name}: its outcomes can't be undone");
+        for resource in [format!("{name}Failures"), format!("{name}FailuresAlarm")] {
+            assert!(template["Resources"].get(&resource).is_some(), "template.yaml lacks {resource}");
+        }
+        let output = format!("{name}FailuresQueue");
+        assert!(template["Outputs"].get(&output).is_some(), "template.yaml lacks the output {output}");
+    }
+}
+
+/// Who lets a stack only watch can rely on it, whatever the tags say.
+#[test]
+fn a_stack_that_only_watches_is_denied_all_that_changes_anything() {
+    let template = template("template.yaml");
+    let policy = &template["Resources"]["WatchOnly"]["Properties"];
+    let statement = &policy["PolicyDocument"]["Statement"][0];
+    assert_eq!((&statement["Effect"], &statement["Resource"]), (&"Deny".into(), &"*".into()));
+    let denied = statement["Action"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let denied: BTreeSet<&str> = denied.collect();
+    let all = FUNCTIONS.iter().flat_map(|function| function.remediations).flat_map(|one| one.operations());
+    let changing = all.filter(|operation| operation.changes).map(|operation| operation.action);
+    // The journal and the baseline are Rescind's own.
+    let changing: BTreeSet<&str> = changing.filter(|action| !action.starts_with("dynamodb:")).collect();
+    assert_eq!(denied, changing, "WatchOnly denies what is on the left; remediations change by what is on the right");
+    let roles = policy["Roles"].as_array().into_iter().flatten();
+    let roles: BTreeSet<&str> = roles.filter_map(|role| role["Ref"].as_str()).collect();
+    let acting = of_type(&template, "AWS::Serverless::Function").into_iter().map(|(name, _)| format!("{name}Role"));
+    let acting: BTreeSet<String> = acting.filter(|name| name != "ConsoleRole").collect();
+    assert_eq!(roles, acting.iter().map(String::as_str).collect(), "WatchOnly is for each role that changes anything");
 }
 
 /// The calls that a rule lets through, as `service:Operation`.

@@ -31,7 +31,7 @@
 
 use rescind_lambda::prelude::*;
 
-use crate::denial::{self, PIECE, Wanted};
+use crate::denial::{self, PIECE, POLICY, Wanted};
 use crate::mfa::{self, Deactivated, Known, Whose};
 use crate::principal::behind_glass;
 
@@ -83,8 +83,7 @@ impl Remediation for MfaDeactivated {
         };
         let why = format!("{actor} deactivated {serial}, an MFA device of the user {name}");
         if state.get(PIECE).is_some_and(denial::denies) {
-            let reason = format!("{why}; {} denies everything without MFA already", denial::POLICY);
-            return Assessment::already_safe(reason);
+            return Assessment::already_safe(format!("{why}; {POLICY} denies everything without MFA already"));
         }
         // A read that lags behind may still show the one that is gone.
         if let Some(other) = devices.iter().find(|one| one.enabled < *time && one.serial != target.serial) {
