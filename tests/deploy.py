@@ -138,9 +138,10 @@ class Account:
         if stack["StackStatus"] != "CREATE_COMPLETE":
             raise SystemExit(f"{self.account}: the stack is {stack['StackStatus']}")
         ids = {
-            # moto gives some, such as permissions, no name.
+            # moto gives some, such as permissions, no name; and what a condition leaves out it lists as nothing at all.
             resource["LogicalResourceId"]: resource.get("PhysicalResourceId", "")
             for resource in cloudformation.describe_stack_resources(StackName=STACK)["StackResources"]
+            if "LogicalResourceId" in resource
         }
         missing = translated["Resources"].keys() - ids.keys()
         # A resource whose condition does not hold is not made.

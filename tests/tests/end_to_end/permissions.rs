@@ -62,6 +62,29 @@ async fn each_role_grants_what_its_function_declares() {
     }
 }
 
+/// What the template's `WatchOnly` does to the roles: a test of the house holds its list against the remediations.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_only_watch_changes_nothing_and_says_so() {
+    let world = World::new("enforce").await;
+    let changing = FUNCTIONS.iter().flat_map(|function| function.remediations).flat_map(|one| one.operations());
+    let changing = changing.filter(|operation| operation.changes && !operation.action.starts_with("dynamodb:"));
+    let denied: BTreeSet<&str> = changing.map(|operation| operation.action).collect();
+    let statement = json!({"Effect": "Deny", "Action": denied, "Resource": "*"});
+    let document = json!({"Version": "2012-10-17", "Statement": [statement]}).to_string();
+    let role = &world.account.deployed.functions[world.name].role_arn;
+    let role = role.rsplit('/').next().expect("a name");
+    let request = world.account.iam().put_role_policy().role_name(role).policy_name("watch-only");
+    request.policy_document(document).send().await.expect("the policy is put");
+    let group = world.account.group("web", None).await;
+    let made = world.account.authorize(&group, &[permission("tcp", 22, 22, "0.0.0.0/0")]).await;
+    let before = world.account.in_words(&group).await;
+    let mut answers = world.deliver(&cloudtrail::authorized(&world.account.id, &world.alice(), &group, &made)).await;
+    let error = answers.remove(0).expect_err("the function fails, so that it is told and tried again");
+    let said = "ec2:RevokeSecurityGroupIngress is not permitted to the function's role";
+    assert!(error.error_type == "Rescind.Failed" && error.message.contains(said), "{error:?}");
+    assert_eq!(world.account.in_words(&group).await, before);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn all_that_security_groups_is_granted_is_used() {
     let world = World::new("enforce").await;
