@@ -1,7 +1,6 @@
 //! The last act: GuardDuty finds something hostile on an instance, which is cut off and then brought back.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use rescind::{Outcome, Status};
 use rescind_tests::scenes::instances;
@@ -34,8 +33,7 @@ pub async fn act(screen: &Screen, world: &World) -> Result<(), Problem> {
         world.account.rule(RULE).name
     ));
     world.proxy.clear();
-    // As it would be in a Region; else which call waits for which can't be told.
-    world.proxy.set_latency(Duration::from_millis(40));
+    world.proxy.set_latency(crate::LATENCY);
     let outcome = world.outcome(&guardduty::hostile_instance(&world.account.id, &id)).await;
     ensure(outcome.status == Status::Reverted, || unexpected(&outcome))?;
     screen.isolation(&outcome, world.proxy.round_trips_until("ModifyNetworkInterfaceAttribute"));

@@ -8,7 +8,7 @@ mod screen;
 
 use std::panic;
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use aws_sdk_ec2::types::{IpPermission, IpRange, SecurityGroupRule};
 use rescind::{Outcome, Status};
@@ -19,6 +19,10 @@ use serde_json::Value;
 
 /// The rule of the template that hears of the change; its tags are the settings.
 const RULE: &str = "OpenSecurityGroupIngress";
+
+/// Added to each of a function's requests, as in a Region. Without it the emulator may have answered one before the next is sent, and
+/// which waits for which can't be told.
+const LATENCY: Duration = Duration::from_millis(40);
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -117,6 +121,7 @@ impl Stage {
         let started = Instant::now();
         screen.progress("Starting the function security-groups under cargo lambda, with its own role");
         let proxy = Proxy::start(account.port).await;
+        proxy.set_latency(LATENCY);
         let deployed = account.deployed.functions.get("security-groups").expect("the template has the function");
         let credentials = account.assume(&deployed.role_arn).await;
         let function = Function::start("security-groups", deployed.environment.clone(), Some(&credentials), proxy.port);

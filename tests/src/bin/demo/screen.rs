@@ -36,6 +36,9 @@ pub struct Screen {
     has_colours: bool,
 }
 
+/// See `LATENCY`.
+const ADDED: &str = "with 40 ms added to each call to AWS, as in a Region";
+
 impl Screen {
     pub fn new() -> Self {
         let is_refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
@@ -159,7 +162,7 @@ impl Screen {
             }
         }
         Self::line("");
-        self.field("took", &format!("{} ms in the function", outcome.timing.handler_ms));
+        self.field("took", &format!("{} ms in the function, {ADDED}", outcome.timing.handler_ms));
         self.field(
             "calls",
             &format!(
@@ -189,7 +192,7 @@ impl Screen {
         self.field(
             "took",
             &format!(
-                "{} ms in the function, {} ms from the event to done (its time is in whole seconds)",
+                "{} ms in the function, {ADDED}; {} ms from the event to done (its time is in whole seconds)",
                 timing.handler_ms, timing.event_to_done_ms
             ),
         );
