@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Lines, Write};
+use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
@@ -69,6 +70,22 @@ pub struct DeployedFunction {
     pub environment: BTreeMap<String, String>,
 }
 
+impl DeployedFunction {
+    /// The template names the bundle of Amazon Linux.
+    fn take_certificates_of_this_machine(&mut self) {
+        const FILE: &str = "SSL_CERT_FILE";
+        const OF_DEBIAN: &str = "/etc/ssl/certs/ca-certificates.crt";
+        if self.environment.get(FILE).is_none_or(|file| Path::new(file).exists()) {
+            return;
+        }
+        if Path::new(OF_DEBIAN).exists() {
+            self.environment.insert(FILE.to_owned(), OF_DEBIAN.to_owned());
+        } else {
+            self.environment.remove(FILE);
+        }
+    }
+}
+
 /// A rule as the template deploys it, but for its target: a queue stands in for the function.
 #[derive(Debug, Clone, Deserialize)]
 pub struct DeployedRule {
@@ -104,7 +121,9 @@ impl Deployment {
         let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("python runs");
         let mut lines = BufReader::new(process.stdout.take().expect("piped")).lines();
         let told = lines.next().and_then(Result::ok).expect("the template is deployed");
-        let told: Told = serde_json::from_str(&told).expect("emulator.py prints JSON");
+        let mut told: Told = serde_json::from_str(&told).expect("emulator.py prints JSON");
+        let functions = told.accounts.values_mut().flat_map(|account| account.functions.values_mut());
+        functions.for_each(DeployedFunction::take_certificates_of_this_machine);
         Self { accounts: told.accounts, ports: lines, process }
     }
 
