@@ -76,9 +76,11 @@ def raise_quota() -> None:
 
 
 class OneWrite(MotoRequestHandler):
-    """Sends an answer at once, and not its head first."""
+    """Sends an answer in one piece, and not its head first."""
 
     wbufsize = -1
+    # Who connects and says nothing keeps the others waiting for so many seconds, and no longer.
+    timeout = 10
 
 
 # Keeps what it makes of a service once it is asked for.

@@ -63,3 +63,11 @@ pub fn say(line: &str) {
     // Nobody reads it, if it can't be written.
     let _ = writeln!(out, "{line}");
 }
+
+/// A template as it is written, with CloudFormation's functions in their long form: `!Ref A` is `{"Ref": "A"}`.
+pub fn template(file: &str) -> serde_json::Value {
+    let script = "import json, sys; from samtranslator.yaml_helper import yaml_parse; json.dump(yaml_parse(sys.stdin.read()), sys.stdout, default=str)";
+    let text = std::fs::File::open(repository().join(file)).expect("the template is there");
+    let output = std::process::Command::new(process::tool("python")).args(["-c", script]).stdin(text).output();
+    serde_json::from_slice(&output.expect("python runs").stdout).expect("the template is YAML")
+}

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
-use hyper::{Request, Response, StatusCode};
+use hyper::{Request, Response, StatusCode, Version};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
@@ -355,7 +355,9 @@ impl Proxy {
             Some(stub) => Ok(Response::new(Full::new(stub.into()))),
             None => http::send(to, Request::from_parts(parts, Full::new(body))).await.map(|answer| {
                 let (mut parts, body) = answer.into_parts();
+                // How the emulator ends its connections is nothing to those of the function, which AWS lets it keep.
                 parts.headers.remove("connection");
+                parts.version = Version::HTTP_11;
                 self.remember(&operation, &parts, &body);
                 if operation != "DescribeInstanceAttribute" {
                     return Response::from_parts(parts, Full::new(body));

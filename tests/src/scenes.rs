@@ -87,14 +87,18 @@ pub const KINDS: &[Kind] = &[
 
 /// The kinds to try: all of them, or those of the remediations that `RESCIND_ONLY` names, for whoever works on these.
 pub fn kinds() -> Vec<Kind> {
-    let only = std::env::var_os("RESCIND_ONLY").unwrap_or_default().to_string_lossy().into_owned();
+    let only = only();
     let is_meant = |kind: &Kind| only.is_empty() || only.split(' ').any(|name| name == kind.remediation);
     KINDS.iter().filter(|kind| is_meant(kind)).copied().collect()
 }
 
 /// Whether only some remediations are tried.
 pub fn is_tried_alone() -> bool {
-    std::env::var_os("RESCIND_ONLY").is_some()
+    !only().is_empty()
+}
+
+fn only() -> String {
+    std::env::var_os("RESCIND_ONLY").unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// Whether a kind stands for the others in what is alike whichever remediation it is: one with a plan of a single step, and one with

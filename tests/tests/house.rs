@@ -195,14 +195,6 @@ fn the_core_asks_no_clock_no_environment_and_no_chance() {
     }
 }
 
-/// A template as it is written, with CloudFormation's functions in their long form: `!Ref A` is `{"Ref": "A"}`.
-fn template(file: &str) -> Value {
-    let script = "import json, sys; from samtranslator.yaml_helper import yaml_parse; json.dump(yaml_parse(sys.stdin.read()), sys.stdout, default=str)";
-    let text = fs::File::open(repository().join(file)).expect("the template is there");
-    let output = Command::new(rescind_tests::process::tool("python")).args(["-c", script]).stdin(text).output();
-    serde_json::from_slice(&output.expect("python runs").stdout).expect("the template is YAML")
-}
-
 fn of_type<'t>(template: &'t Value, kind: &str) -> Vec<(&'t String, &'t Value)> {
     let all = template["Resources"].as_object().expect("resources").iter();
     all.filter(|(_, resource)| resource["Type"] == kind)
@@ -213,7 +205,7 @@ fn of_type<'t>(template: &'t Value, kind: &str) -> Vec<(&'t String, &'t Value)> 
 /// AWS's quotas (Amazon EventBridge, AWS Lambda and AWS CloudFormation user guides, *Quotas*), as far as the catalogue comes near them.
 #[test]
 fn the_stack_stays_within_the_quotas_of_aws() {
-    let template = template("template.yaml");
+    let template = rescind_tests::template("template.yaml");
     let rules = of_type(&template, "AWS::Events::Rule");
     for (name, rule) in &rules {
         // A name stands for an ARN of at most 120 characters.
@@ -245,13 +237,17 @@ fn the_stack_stays_within_the_quotas_of_aws() {
 /// over again.
 #[test]
 fn every_function_can_be_asked_to_undo_and_its_failures_are_told() {
-    let template = template("template.yaml");
-    let role = template["Resources"]["ConsoleRole"]["Properties"]["Policies"].to_string();
+    let template = rescind_tests::template("template.yaml");
+    let policies = &template["Resources"]["ConsoleRole"]["Properties"]["Policies"];
+    let mut statements = policies[0]["PolicyDocument"]["Statement"].as_array().into_iter().flatten();
+    let asks = statements.find(|statement| statement["Sid"] == "AskFunctions").expect("the console asks the functions");
+    assert_eq!((&asks["Effect"], &asks["Action"]), (&"Allow".into(), &"lambda:InvokeFunction".into()));
+    let asked = asks["Resource"].to_string();
     for (name, function) in of_type(&template, "AWS::Serverless::Function") {
         let full = function["FunctionName"]["Fn::Sub"].as_str().expect("a function has a name");
         // By its ARN, or where the two would wait for each other by its name.
         let is_asked =
-            [format!(r#"["{name}","Arn"]"#), format!(r#"{full}""#)].iter().any(|resource| role.contains(resource));
+            [format!(r#"["{name}","Arn"]"#), format!(r#"{full}""#)].iter().any(|resource| asked.contains(resource));
         assert!(is_asked || name == "Console", "ConsoleRole may not invoke {name}: its outcomes can't be undone");
         for resource in [format!("{name}Failures"), format!("{name}FailuresAlarm")] {
             assert!(template["Resources"].get(&resource).is_some(), "template.yaml lacks {resource}");
@@ -264,9 +260,16 @@ fn every_function_can_be_asked_to_undo_and_its_failures_are_told() {
 /// Who lets a stack only watch can rely on it, whatever the tags say.
 #[test]
 fn a_stack_that_only_watches_is_denied_all_that_changes_anything() {
-    let template = template("template.yaml");
+    let template = rescind_tests::template("template.yaml");
+    let equals = |condition: &Value| condition["Fn::Equals"] == serde_json::json!([{"Ref": "Rights"}, "watch"]);
+    assert!(equals(&template["Conditions"]["OnlyWatches"]), "{}", template["Conditions"]["OnlyWatches"]);
+    assert_eq!(template["Resources"]["WatchOnly"]["Condition"], "OnlyWatches");
     let policy = &template["Resources"]["WatchOnly"]["Properties"];
-    let statement = &policy["PolicyDocument"]["Statement"][0];
+    let [statement] = policy["PolicyDocument"]["Statement"].as_array().expect("statements").as_slice() else {
+        panic!("WatchOnly has one statement")
+    };
+    let parts: Vec<&String> = statement.as_object().expect("a statement").keys().collect();
+    assert_eq!(parts, ["Action", "Effect", "Resource", "Sid"], "nothing limits the deny");
     assert_eq!((&statement["Effect"], &statement["Resource"]), (&"Deny".into(), &"*".into()));
     let denied = statement["Action"].as_array().into_iter().flatten().filter_map(Value::as_str);
     let denied: BTreeSet<&str> = denied.collect();
@@ -301,7 +304,7 @@ fn calls_of(rule: &Value) -> BTreeSet<String> {
 /// IAM tells its calls in us-east-1 alone. What is not forwarded from there, a stack in another Region never hears.
 #[test]
 fn what_remediations_hear_of_iam_is_forwarded_from_us_east_1_and_nothing_else() {
-    let template = template("infra/global.yaml");
+    let template = rescind_tests::template("infra/global.yaml");
     let forwarded: BTreeSet<String> =
         of_type(&template, "AWS::Events::Rule").iter().flat_map(|(_, rule)| calls_of(rule)).collect();
     let all = FUNCTIONS.iter().flat_map(|function| function.remediations);
@@ -321,7 +324,7 @@ fn what_remediations_hear_of_iam_is_forwarded_from_us_east_1_and_nothing_else() 
 /// nobody hears.
 #[test]
 fn the_calls_of_every_remediation_are_those_that_its_rules_let_through() {
-    let template = template("template.yaml");
+    let template = rescind_tests::template("template.yaml");
     for function in FUNCTIONS {
         for remediation in function.remediations {
             let mut heard = BTreeSet::new();

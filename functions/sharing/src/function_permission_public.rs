@@ -91,6 +91,7 @@ impl Remediation for FunctionPermissionPublic {
         };
         let evidence = vec![Evidence::new([("statement", target.sid.clone()), ("opens", reading.reason)])];
         match left {
+            Some(why) if !is_risky => Assessment::report(format!("{name}: {why}; left to a person"), evidence),
             Some(why) => Assessment::report(format!("{reason}; left to a person: {why}"), evidence),
             None => Assessment::risky(reason, evidence, vec![permission::piece(&target.sid)]),
         }

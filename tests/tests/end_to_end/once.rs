@@ -90,6 +90,8 @@ async fn the_same_event_again_is_answered_and_nothing_more() {
         let again = world.invoke(&input).await.expect("an answer").outcomes.remove(0);
         assert_eq!(again, first, "the outcome of the first delivery");
     }
+    let (connections, calls) = (world.proxy.connections(), world.proxy.calls().len());
+    assert!(connections < calls, "connections are kept: {connections} for {calls} calls");
     assert_eq!(revokes(&world), 1);
     assert_eq!(inbound(&world, &group).await, ["Some(443)"]);
     assert_eq!(told(&world).await, BTreeMap::from([(first.id, 1)]));

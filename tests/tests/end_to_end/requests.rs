@@ -105,6 +105,9 @@ async fn undo_refuses_when_the_resource_has_changed_since_and_says_how() {
     let refused = ask(&world, json!({"undo": outcome.id})).await.expect("an outcome");
     assert_eq!(refused.status, Status::Ignored);
     assert!(refused.reason.contains("tcp/8443 in 10.0.0.0/8 is new"), "{}", refused.reason);
+    // Only what was made for a time ends: who can write into a dead-letter queue asks for no more than that.
+    let ended = ask(&world, json!({"undo": outcome.id, "expired": true})).await;
+    assert!(ended.as_ref().is_err_and(|error| error.contains("has no end")), "{ended:?}");
     assert_eq!(permits(&world, &group).await, changed);
     let forced = ask(&world, json!({"undo": outcome.id, "force": true})).await.expect("an outcome");
     assert_eq!(forced.status, Status::Undone, "{}", forced.reason);

@@ -32,6 +32,11 @@ struct Found<'a, R: Remediation> {
     held: &'a Held,
 }
 
+/// Whether a step has the outcome undone at a time.
+fn ends_it(step: &Step) -> bool {
+    step.call.call == "scheduler:CreateSchedule"
+}
+
 impl Engine {
     /// Puts a resource back as it was found, by the inverses of the steps that an outcome lists, the last one first.
     ///
@@ -41,6 +46,10 @@ impl Engine {
         let (entry, original, remediation) = self.find(id).await?;
         // Who stands back from a part of a change may have taken back the rest.
         let has_acted = original.steps.iter().any(|step| step.state == StepState::Done);
+        // Nobody is asked at an end, nor is looked whether anything has changed since: that is for what was made to end, and for nothing else.
+        if why == Why::Expired && !original.steps.iter().any(ends_it) {
+            return Err(format!("outcome {id} has no end: leave out `expired`"));
+        }
         // What has to end, ends, though it was not seen to have worked.
         let may_be_undone = why == Why::Expired || matches!(original.status, Status::Reverted | Status::StandingBack);
         if !has_acted || !may_be_undone {
