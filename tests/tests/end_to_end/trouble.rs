@@ -9,11 +9,11 @@ use serde_json::Value;
 
 /// The calls of one remediation are shared out, to be disturbed side by side.
 fn shares(kind: Kind) -> usize {
-    if is_thorough(kind) || is_tried_alone() { 12 } else { 2 }
+    if is_thorough(kind) || is_tried_alone() { 24 } else { 2 }
 }
 
 /// They wait more than they compute.
-const AT_ONCE: usize = 24;
+const AT_ONCE: usize = 36;
 
 /// Disturbs calls in each way, delivers, and delivers once more when the function failed. The change is taken back in the
 /// end, nothing else is touched, and there is one outcome.
