@@ -114,7 +114,7 @@ async fn a_plan_whose_inverse_had_to_be_read_is_journaled_first() {
 /// The calls of one remediation are shared out, to be tried side by side.
 const SHARES: usize = 3;
 /// So many shares at the same time: more would wait for the emulators until calls time out.
-const AT_ONCE: usize = 24;
+const AT_ONCE: usize = 20;
 
 /// Kills the function at calls of a remediation, before and after the call takes effect, and delivers again.
 async fn survives_kills(kind: Kind, share: usize) -> usize {

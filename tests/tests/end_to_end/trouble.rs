@@ -9,11 +9,11 @@ use serde_json::Value;
 
 /// The calls of one remediation are shared out, to be disturbed side by side.
 fn shares(kind: Kind) -> usize {
-    if is_thorough(kind) || is_tried_alone() { 24 } else { 2 }
+    if is_thorough(kind) || is_tried_alone() { 12 } else { 2 }
 }
 
 /// They wait more than they compute.
-const AT_ONCE: usize = 36;
+const AT_ONCE: usize = 28;
 
 /// Disturbs calls in each way, delivers, and delivers once more when the function failed. The change is taken back in the
 /// end, nothing else is touched, and there is one outcome.
@@ -56,16 +56,15 @@ async fn survives((number, kind): (usize, Kind), share: usize) -> usize {
 }
 
 /// The ways in which a call is disturbed: all, for a plan of a single step, and for a remediation that is tried alone. Else they take
-/// turns, several for a plan of many steps and one for the others: the SDK and the engine answer them alike whichever remediation
-/// called. What took effect is always called again: no turn is one that only makes it slow.
+/// turns: the SDK and the engine answer them alike whichever remediation called. What took effect is always called again: no turn is
+/// one that only makes it slow.
 fn faults((number, kind): (usize, Kind), position: usize, when: When) -> Vec<Fault> {
     if kind.remediation == KINDS[0].remediation || is_tried_alone() {
         return Fault::ALL.to_vec();
     }
     let is_fit = |fault: &Fault| when == When::Before || *fault != Fault::Slow;
     let fit: Vec<Fault> = Fault::ALL.into_iter().filter(is_fit).collect();
-    let take = if is_thorough(kind) { 3 } else { 1 };
-    fit.iter().copied().cycle().skip((number + position * take) % fit.len()).take(take).collect()
+    fit.iter().copied().cycle().skip((number + position) % fit.len()).take(1).collect()
 }
 
 /// The engine's own calls: the same whatever the remediation.
