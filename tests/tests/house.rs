@@ -20,6 +20,11 @@ fn remediations() -> Vec<(&'static str, &'static str)> {
     FUNCTIONS.iter().flat_map(|function| function.names().into_iter().map(|name| (function.name, name))).collect()
 }
 
+/// Where a remediation is written.
+fn file_of(function: &str, name: &str) -> String {
+    format!("functions/{function}/src/{}.rs", name.replace('-', "_"))
+}
+
 fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
@@ -41,7 +46,7 @@ fn a_remediation_has_its_file_its_manual_its_samples_its_rule_and_its_case() {
     let template = fs::read_to_string(root.join("template.yaml")).expect("the template is there");
     let mut missing = Vec::new();
     for (function, name) in remediations() {
-        let file = root.join(format!("functions/{function}/src/{}.rs", name.replace('-', "_")));
+        let file = root.join(file_of(function, name));
         let text = fs::read_to_string(&file).unwrap_or_default();
         if text.is_empty() {
             missing.push(format!("{name} has no file {}", file.display()));
@@ -89,7 +94,7 @@ fn the_tags_of_every_remediation_are_documented_in_its_file() {
     for function in FUNCTIONS {
         for remediation in function.remediations {
             let name = remediation.name();
-            let file = repository().join(format!("functions/{}/src/{}.rs", function.name, name.replace('-', "_")));
+            let file = repository().join(file_of(function.name, name));
             let text = fs::read_to_string(file).expect("the file is there");
             for tag in remediation.tags() {
                 assert!(
@@ -116,7 +121,7 @@ fn files_stay_readable() {
 #[test]
 fn a_remediation_is_read_in_two_minutes() {
     let lines_of = |(function, name): (&str, &str)| {
-        let file = format!("functions/{function}/src/{}.rs", name.replace('-', "_"));
+        let file = file_of(function, name);
         let text = fs::read_to_string(repository().join(&file)).expect("the file can be read");
         (text.lines().count(), file)
     };
@@ -356,10 +361,7 @@ fn nothing_of_a_new_remediation_is_left_to_write() {
     let mut left = Vec::new();
     for (function, name) in remediations() {
         let file = name.replace('-', "_");
-        let mut own = vec![
-            root.join(format!("functions/{function}/src/{file}.rs")),
-            root.join(format!("tests/src/scenes/{file}.rs")),
-        ];
+        let mut own = vec![root.join(file_of(function, name)), root.join(format!("tests/src/scenes/{file}.rs"))];
         own.extend(files(&root.join("events").join(name), ".json"));
         own.extend(files(&root.join(format!("functions/{function}/src/{file}")), ".rs"));
         for path in own.into_iter().chain([root.join("template.yaml")]) {

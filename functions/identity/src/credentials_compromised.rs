@@ -230,7 +230,7 @@ impl OwnSettings for Wanted {
     const TAGS: &'static [TagKey] = &[SEVERITY, BREAK_GLASS, instance_role::TAG];
 
     fn of_tags(tags: &Tags) -> Result<Self, SettingsError> {
-        let denies_instances = instance_role::is_to_be_denied(tags)?;
+        let denies_instances = tags.departs(instance_role::TAG.key, "leave", "deny")?;
         Ok(Self { severity: tags.severity()?, break_glass: tags.principals(BREAK_GLASS.key)?, denies_instances })
     }
 }

@@ -29,7 +29,8 @@ impl OwnSettings for Wanted {
     const TAGS: &'static [TagKey] = &[TAG, BREAK_GLASS];
 
     fn of_tags(tags: &Tags) -> Result<Self, SettingsError> {
-        Ok(Self { contains: is_to_be_contained(tags)?, break_glass: tags.principals(BREAK_GLASS.key)? })
+        let contains = tags.departs(TAG.key, "report", "deny-until-mfa")?;
+        Ok(Self { contains, break_glass: tags.principals(BREAK_GLASS.key)? })
     }
 }
 
@@ -40,18 +41,6 @@ pub const TAG: TagKey = TagKey {
     value: "`report` or `deny-until-mfa`: whether a user whose device somebody else deactivated is denied everything until MFA is used again",
     default: "`report`",
 };
-
-/// Whether the tag asks for the policy.
-///
-/// # Errors
-/// [`SettingsError`] for another value.
-pub fn is_to_be_contained(tags: &Tags) -> Result<bool, SettingsError> {
-    match tags.one(TAG.key) {
-        None | Some("report") => Ok(false),
-        Some("deny-until-mfa") => Ok(true),
-        Some(other) => Err(SettingsError::value(TAG.key, other, "`report` or `deny-until-mfa`")),
-    }
-}
 
 /// The policy's name.
 pub const POLICY: &str = "rescind-deny-until-mfa";

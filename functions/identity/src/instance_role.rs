@@ -2,7 +2,7 @@
 
 use aws_sdk_iam::Client;
 use rescind::findings;
-use rescind::settings::{SettingsError, TagKey, Tags};
+use rescind::settings::TagKey;
 use rescind::signal::{Finding, Resource, field, items, text};
 use rescind::text::clean;
 use rescind_lambda::{CallError, unless_gone};
@@ -26,18 +26,6 @@ pub const TAG: TagKey = TagKey {
     value: "`leave` or `deny`: whether the role of an instance on which something hostile is loses its earlier sessions, those of other instances with the role included",
     default: "`leave`",
 };
-
-/// Whether the tag asks for a denial.
-///
-/// # Errors
-/// [`SettingsError`] for another value.
-pub fn is_to_be_denied(tags: &Tags) -> Result<bool, SettingsError> {
-    match tags.one(TAG.key) {
-        None | Some("leave") => Ok(false),
-        Some("deny") => Ok(true),
-        Some(other) => Err(SettingsError::value(TAG.key, other, "`leave` or `deny`")),
-    }
-}
 
 /// The profile of an instance, which holds its role.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -60,11 +60,7 @@ impl OwnSettings for Wanted {
 
     fn of_tags(tags: &Tags) -> Result<Self, SettingsError> {
         let severity = tags.severity()?;
-        let cuts_connections = match tags.one(CONNECTIONS.key) {
-            None | Some("cut") => true,
-            Some("leave") => false,
-            Some(other) => return Err(SettingsError::value(CONNECTIONS.key, other, "`cut` or `leave`")),
-        };
+        let cuts_connections = !tags.departs(CONNECTIONS.key, "cut", "leave")?;
         let out_of = |word: &str| ["auto-scaling-group", "target-groups"].into_iter().find(|known| *known == word);
         let expected = "`auto-scaling-group`, `target-groups`";
         let detach = tags.parsed_list(DETACH.key, expected, out_of)?.unwrap_or_default();

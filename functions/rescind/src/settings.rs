@@ -249,6 +249,19 @@ impl Tags {
         self.0.get(key).map(|value| value.trim())
     }
 
+    /// Whether a tag says `other`, and not `default`, which holds without the tag.
+    ///
+    /// # Errors
+    /// [`SettingsError::Value`] for another word.
+    pub fn departs(&self, key: &'static str, default: &str, other: &str) -> Result<bool, SettingsError> {
+        match self.one(key) {
+            None => Ok(false),
+            Some(word) if word == default => Ok(false),
+            Some(word) if word == other => Ok(true),
+            Some(word) => Err(SettingsError::value(key, word, format!("`{default}` or `{other}`"))),
+        }
+    }
+
     /// The elements of a list, those of `key.2`, `key.3` … included; `None` when there is no such tag at all.
     pub fn list(&self, key: &str) -> Option<Vec<&str>> {
         let mut parts: Vec<(u32, &str)> = self
@@ -419,6 +432,18 @@ mod tests {
     #[test]
     fn without_tags_nothing_is_changed() {
         assert_eq!(parse(&[]).unwrap().mode, Mode::DryRun);
+    }
+
+    #[test]
+    fn a_tag_of_two_words_has_one_of_them_as_its_default() {
+        let departs = |value: &str| tags(&[("rescind:role", value)]).departs("role", "leave", "deny");
+        assert!(!tags(&[]).departs("role", "leave", "deny").unwrap());
+        assert!(!departs("leave").unwrap());
+        assert!(departs(" deny ").unwrap());
+        for other in ["", "Deny", "deny leave"] {
+            let error = departs(other).unwrap_err().to_string();
+            assert!(error.contains("`rescind:role`") && error.contains("`leave` or `deny`"), "{error}");
+        }
     }
 
     #[test]

@@ -32,13 +32,23 @@ use std::time::Duration;
 use rescind::Outcome;
 use rescind_tests::World;
 use serde_json::Value;
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{Mutex, MutexGuard, Semaphore};
 
 /// What tries every remediation in every way keeps all processors busy by itself: one such test at a time, or calls take so long
 /// that they are given up.
 async fn alone() -> MutexGuard<'static, ()> {
     static BUSY: Mutex<()> = Mutex::const_new(());
     BUSY.lock().await
+}
+
+/// Does things side by side, so many at the same time, in the order in which they are given.
+async fn in_turns<T>(at_once: usize, things: impl IntoIterator<Item = impl Future<Output = T>>) -> Vec<T> {
+    let gate = &Semaphore::new(at_once);
+    let gated = things.into_iter().map(|thing| async move {
+        let _turn = gate.acquire().await.expect("the gate stays open");
+        thing.await
+    });
+    futures_util::future::join_all(gated).await
 }
 
 /// Delivers events of one rule side by side, each until it is answered, as Lambda does, but sooner.

@@ -198,13 +198,8 @@ async fn survives_kills(kind: Kind, share: usize) -> usize {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_function_killed_at_any_step_is_finished_by_the_next_delivery() {
     let _alone = crate::alone().await;
-    let gate = &tokio::sync::Semaphore::new(AT_ONCE);
-    let all = kinds().into_iter().flat_map(|kind| (0..SHARES).map(move |share| (kind, share)));
-    let tried = futures_util::future::join_all(all.map(|(kind, share)| async move {
-        let _turn = gate.acquire().await.expect("the gate stays open");
-        survives_kills(kind, share).await
-    }));
-    let tried: usize = tried.await.into_iter().sum();
+    let all = kinds().into_iter().flat_map(|kind| (0..SHARES).map(move |share| survives_kills(kind, share)));
+    let tried: usize = crate::in_turns(AT_ONCE, all).await.into_iter().sum();
     assert!(tried >= 8 * kinds().len(), "{tried} kills are too few");
     rescind_tests::say(&format!("{tried} kills tried"));
 }
@@ -225,12 +220,8 @@ async fn duplicates_in_any_order_and_side_by_side_are_one_remediation_each() {
         let mut deliveries: Vec<Value> = changes.iter().flat_map(|(_, input)| vec![input.clone(); 10]).collect();
         shuffle(&mut deliveries, seed);
         rescind_tests::say(&format!("seed {seed}"));
-        let gate = tokio::sync::Semaphore::new(8);
-        let all = deliveries.iter().map(|input| async {
-            let _turn = gate.acquire().await.expect("the gate stays open");
-            deliver_until_answered(&world, input).await
-        });
-        let outcomes = futures_util::future::join_all(all).await;
+        let all = deliveries.iter().map(|input| deliver_until_answered(&world, input));
+        let outcomes = crate::in_turns(8, all).await;
         let ids: BTreeSet<&str> = outcomes.iter().map(|outcome| outcome.id.as_str()).collect();
         assert_eq!(ids.len(), 20, "one outcome for each change");
         let other = outcomes.iter().find(|outcome| outcome.status != Status::Reverted);

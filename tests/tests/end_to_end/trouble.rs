@@ -23,12 +23,11 @@ async fn survives((number, kind): (usize, Kind), share: usize) -> usize {
     let mut world = World::of(kind.function, "enforce", [lease]).await;
     kind.lift_limits(&world).await;
     let scene = Scene::new(&world, kind, "disturbed").await;
-    // Every call of a clean run, in its order.
     let clean = scene.change(&world, 0).await;
     world.function.restart();
     world.proxy.clear();
     world.invoke(&clean.input).await.expect("an answer");
-    // By name: those that are made side by side arrive in another order each time.
+    // Every call of a clean run. By name: those that are made side by side arrive in another order each time.
     let mut calls = world.proxy.operations();
     calls.sort_unstable();
     let mut tried = 0;
@@ -64,7 +63,7 @@ fn faults((number, kind): (usize, Kind), position: usize, when: When) -> Vec<Fau
     }
     let is_fit = |fault: &Fault| when == When::Before || *fault != Fault::Slow;
     let fit: Vec<Fault> = Fault::ALL.into_iter().filter(is_fit).collect();
-    fit.iter().copied().cycle().skip((number + position) % fit.len()).take(1).collect()
+    vec![fit[(number + position) % fit.len()]]
 }
 
 /// The engine's own calls: the same whatever the remediation.
@@ -97,16 +96,11 @@ async fn recovers(world: &World, scene: &Scene, input: &Value, case: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_call_of_every_remediation_may_fail() {
     let _alone = crate::alone().await;
-    let gate = &tokio::sync::Semaphore::new(AT_ONCE);
     // What takes longest begins first.
     let mut all: Vec<(usize, Kind)> = kinds().into_iter().enumerate().collect();
     all.sort_by_key(|(_, kind)| !is_thorough(*kind));
-    let all = all.into_iter().flat_map(|one| (0..shares(one.1)).map(move |share| (one, share)));
-    let tried = futures_util::future::join_all(all.map(|(one, share)| async move {
-        let _turn = gate.acquire().await.expect("the gate stays open");
-        survives(one, share).await
-    }));
-    let tried: usize = tried.await.into_iter().sum();
+    let all = all.into_iter().flat_map(|one| (0..shares(one.1)).map(move |share| survives(one, share)));
+    let tried: usize = crate::in_turns(AT_ONCE, all).await.into_iter().sum();
     assert!(tried >= 8 * kinds().len(), "{tried} faults are too few");
     rescind_tests::say(&format!("{tried} faults tried"));
 }

@@ -110,14 +110,7 @@ impl Work {
 
 /// Both products, pair by pair: a first event, warm ones, and many in a row.
 pub async fn events(stage: &Stage, work: &Work, count: usize, progress: impl Fn(usize)) -> Result<Runs, Problem> {
-    let mut runs = Runs::default();
-    for number in 0..count {
-        progress(number);
-        for side in in_turn(number) {
-            runs.add(side, one(stage, work, side, WARM, true).await?);
-        }
-    }
-    Ok(runs)
+    pairs(stage, work, (WARM, true), count, progress).await
 }
 
 /// Both products, pair by pair, with time added to each request.
@@ -129,14 +122,26 @@ pub async fn far_away(
     progress: impl Fn(usize),
 ) -> Result<Runs, Problem> {
     stage.proxy.set_latency(latency);
+    let runs = pairs(stage, work, (3, false), count, progress).await?;
+    stage.proxy.set_latency(Duration::ZERO);
+    Ok(runs)
+}
+
+/// Both products, pair by pair, with so many warm events, and with many in a row or without.
+async fn pairs(
+    stage: &Stage,
+    work: &Work,
+    (warm, is_in_a_row): (usize, bool),
+    count: usize,
+    progress: impl Fn(usize),
+) -> Result<Runs, Problem> {
     let mut runs = Runs::default();
     for number in 0..count {
         progress(number);
         for side in in_turn(number) {
-            runs.add(side, one(stage, work, side, 3, false).await?);
+            runs.add(side, one(stage, work, side, warm, is_in_a_row).await?);
         }
     }
-    stage.proxy.set_latency(Duration::ZERO);
     Ok(runs)
 }
 
