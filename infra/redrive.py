@@ -5,13 +5,19 @@
     make redrive STACK=other               for another one
     make redrive DRY_RUN=1                 only shows what would be done
 
+    AWS_REGION=us-east-1 make redrive STACK=rescind-global
+
+does it for the stack of infra/global.yaml: what that could not forward goes to the functions whose rules hear it in Rescind's
+Region, as EventBridge judges, since nobody but AWS may put an event of AWS on a bus.
+
 Mend the cause first: the alarm, the error shown here and the function's log tell it. What fails again comes back into
 the queue. A letter is deleted only after Lambda has accepted it, so one may be handed over twice, which the functions
 bear: they do a thing once. What can't be put back stays in the queue, and the exit status is 1. So does what a person asked of a
 function directly: it is asked for again, by a person.
 
 Credentials and Region are found as the AWS CLI finds them. They need to read the stack's outputs and the targets of its
-rules, to receive and delete the messages of its queues, to invoke its functions and to publish to its topic.
+rules, to receive and delete the messages of its queues, to invoke its functions and to publish to its topic; for what could not
+be forwarded also to list rules and to test event patterns.
 """
 
 from __future__ import annotations
@@ -24,7 +30,7 @@ import sys
 import time
 from collections.abc import Iterator
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
@@ -100,6 +106,23 @@ def is_delivery(given: Any, to_console: bool) -> bool:
     return isinstance(given.get("event"), dict) and given.keys() <= {"rule", "ingested", "event"}
 
 
+class Handover(NamedTuple):
+    """What goes where."""
+
+    stack: Stack
+    service: str
+    destination: str
+    payload: str
+
+
+def checked(handover: Handover) -> Handover:
+    """Only what EventBridge delivers is handed over."""
+    to_console = handover.destination == handover.stack.outputs.get("ConsoleFunction")
+    if handover.service == "lambda" and not is_delivery(parsed(handover.payload), to_console):
+        raise Kept("EventBridge delivers nothing like it; what a person asked for, a person asks for again")
+    return handover
+
+
 class Stack:
     """A deployed stack, as far as its dead letters matter."""
 
@@ -112,6 +135,20 @@ class Stack:
     def outputs(self) -> dict[str, str]:
         [stack] = self.session.client("cloudformation").describe_stacks(StackName=self.name)["Stacks"]
         return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
+
+    @cached_property
+    def home(self) -> Stack | None:
+        """The stack that this one forwards to, if it is one that does."""
+        if region := self.outputs.get("HomeRegion"):
+            return Stack(self.outputs["HomeStack"], boto3.session.Session(region_name=region))
+        return None
+
+    @cached_property
+    def rules(self) -> list[Json]:
+        """The rules that hear something at this time."""
+        pages = self.events.get_paginator("list_rules").paginate(NamePrefix=f"{self.name}-")
+        rules = (rule for page in pages for rule in page["Rules"])
+        return [rule for rule in rules if rule["State"] != "DISABLED" and "EventPattern" in rule]
 
     def of_kind(self, ending: str) -> dict[str, str]:
         """The outputs whose name ends so, by the rest of the name."""
@@ -129,13 +166,27 @@ class Stack:
 
     def destination(self, arn: str) -> tuple[str, str]:
         """The function or topic of this stack that an ARN means. Who can write into a queue can't choose another."""
+        if found := self.find(arn):
+            return found
+        raise Kept(f"{arn} is neither a function nor a topic of this stack")
+
+    def find(self, arn: str) -> tuple[str, str] | None:
+        """The function or topic of this stack that an ARN means, if it means one."""
         parts = arn.split(":")
         if parts[2:3] == ["lambda"] and len(parts) >= 7 and parts[6] in self.of_kind("Function").values():
             # Without `:$LATEST`, which a policy would have to name.
             return "lambda", parts[6]
         if arn in self.of_kind("Topic").values():
             return "sns", arn
-        raise Kept(f"{arn} is neither a function nor a topic of this stack")
+        return None
+
+    def heard(self, event: Json) -> Iterator[tuple[Json, Json]]:
+        """Rules of this stack that an event meets, each with its target."""
+        text = json.dumps(event)
+        for rule in self.rules:
+            own = [target for target in self.targets(rule["Arn"]) if self.find(target["Arn"])]
+            if own and self.events.test_event_pattern(EventPattern=rule["EventPattern"], Event=text)["Result"]:
+                yield from ((rule, target) for target in own)
 
     def hand_over(self, service: str, destination: str, payload: str) -> None:
         """Hands a payload over; returns once it is accepted."""
@@ -173,28 +224,39 @@ class Letter:
         found = at(given, "event") or given
         return found if isinstance(found, dict) else {}
 
-    def address(self, stack: Stack, queue: str) -> tuple[str, str, str]:
+    def handovers(self, stack: Stack, queue: str) -> list[Handover]:
         """Where it belongs, and what to hand over there. `queue` is the one that it lies in, by its output's name."""
         if self.is_undelivered:
             rule, arn = self.attributes["RULE_ARN"], self.attributes["TARGET_ARN"]
             target = next((target for target in stack.targets(rule) if target["Arn"] == arn), None)
             if target is None:
                 raise Kept(f"{rule} does not hand over to {arn}, or is no longer there")
-            payload = self.message["Body"]
-            if at(self.body, "detail-type") and "InputTransformer" in target:
-                payload = filled_in(target["InputTransformer"], self.body, rule)
-            service, destination = stack.destination(arn)
-        elif isinstance(self.body, dict) and "requestPayload" in self.body:
+            if stack.home:
+                return self._forwarded(stack.home)
+            return [self._delivery(stack, rule, target)]
+        if isinstance(self.body, dict) and "requestPayload" in self.body:
             service, destination = stack.destination(str(at(self.body, "requestContext", "functionArn")))
             if stack.outputs.get(f"{queue.removesuffix('Failures')}Function") != destination:
                 raise Kept(f"{destination} does not keep its failures here")
-            payload = json.dumps(self.body["requestPayload"])
-        else:
-            raise Kept("it is neither an invocation record nor an event that was not delivered")
-        to_console = destination == stack.outputs.get("ConsoleFunction")
-        if service == "lambda" and not is_delivery(parsed(payload), to_console):
-            raise Kept("EventBridge delivers nothing like it; what a person asked for, a person asks for again")
-        return service, destination, payload
+            return [checked(Handover(stack, service, destination, json.dumps(self.body["requestPayload"])))]
+        raise Kept("it is neither an invocation record nor an event that was not delivered")
+
+    def _forwarded(self, home: Stack) -> list[Handover]:
+        """What the rules of the other Region would have made of it."""
+        if not isinstance(self.body, dict):
+            raise Kept("it is no event")
+        deliveries = [self._delivery(home, rule["Arn"], target) for rule, target in home.heard(self.body)]
+        if not deliveries:
+            raise Kept(f"no rule of {home.name} in {home.session.region_name} hears it")
+        return deliveries
+
+    def _delivery(self, stack: Stack, rule: str, target: Json) -> Handover:
+        """What EventBridge would have handed over to the target of a rule."""
+        payload = self.message["Body"]
+        if at(self.body, "detail-type") and "InputTransformer" in target:
+            payload = filled_in(target["InputTransformer"], self.body, rule)
+        service, destination = stack.destination(target["Arn"])
+        return checked(Handover(stack, service, destination, payload))
 
     @property
     def title(self) -> str:
@@ -269,12 +331,14 @@ def redrive(stack: Stack, dry_run: bool, wait_seconds: int) -> int:
             for letter in queue.letters(started_ms):
                 print(f"{name}: {letter.title}\n  failed with  {letter.error}")
                 try:
-                    service, destination, payload = letter.address(stack, name)
+                    handovers = letter.handovers(stack, name)
+                    for one in handovers:
+                        if not dry_run:
+                            one.stack.hand_over(one.service, one.destination, one.payload)
+                        print(f"  {'would go' if dry_run else 'went'} to  {one.destination}")
                     if not dry_run:
-                        stack.hand_over(service, destination, payload)
                         queue.delete(letter)
                     done += 1
-                    print(f"  {'would go' if dry_run else 'went'} to  {destination}")
                 except (Kept, ClientError) as reason:
                     kept += 1
                     print(f"  stays here:  {printable(reason)}")

@@ -31,6 +31,8 @@ import moto.core.responses
 from botocore.awsrequest import AWSRequest
 from moto.core.utils import get_service_model
 from moto.ec2.models.security_groups import SecurityGroupBackend
+from moto.events.models import EventPattern
+from moto.events.responses import EventsHandler
 from moto.iam.access_control import IAMRequestBase
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import BaseWSGIServer, make_server
@@ -62,6 +64,16 @@ def quicken() -> None:
     # Each copy would read them for itself: half a second for EC2's.
     for service in ("ec2", "iam", "events", "sqs", "sts", "config", "cloudtrail", "kms", "lambda", "scheduler"):
         get_service_model(service)
+
+
+def judge_patterns() -> None:
+    """moto does not answer `TestEventPattern`, though it judges patterns for its rules: with those judgements it does."""
+
+    def answer(self: EventsHandler) -> str:
+        pattern, event = self._get_param("EventPattern"), self._get_param("Event")
+        return json.dumps({"Result": EventPattern.load(pattern).matches_event(json.loads(event))})
+
+    EventsHandler.test_event_pattern = answer
 
 
 def raise_quota() -> None:
@@ -130,6 +142,7 @@ def main() -> None:
     arguments = parser.parse_args()
     quicken()
     raise_quota()
+    judge_patterns()
     take_signatures_without_a_body()
     print(deployed(arguments.region, arguments.accounts), flush=True)
     # What is there stays: nobody has to look through it, nor copy it for that.

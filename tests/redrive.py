@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -20,9 +19,13 @@ from pathlib import Path
 from typing import Any, Callable
 
 import boto3
+from samtranslator.yaml_helper import yaml_parse
+
+# It stands beside this file, whose folder Python looks into first.
+import deploy
 
 ROOT = Path(__file__).resolve().parent.parent
-ACCOUNT, REGION = "123456789012", "us-east-1"
+ACCOUNT, REGION, GLOBAL_REGION = "123456789012", "eu-central-1", "us-east-1"
 FUNCTION = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:rescind-security-groups"
 EVENT = {
     "version": "0",
@@ -32,6 +35,8 @@ EVENT = {
     "time": "2026-11-24T02:00:00Z",
     "detail": {"eventName": "AuthorizeSecurityGroupIngress"},
 }
+# Of IAM, which tells of its calls in one Region alone.
+ATTACHED = json.loads((ROOT / "events/admin-policy-attached/takes-back-from-a-user.json").read_text(encoding="utf-8"))
 # What a person chose at a finding.
 ACTION = {**EVENT, "source": "aws.securityhub", "detail": {"actionName": "Rescind undo"}}
 CONSOLE = FUNCTION.replace("security-groups", "console")
@@ -60,21 +65,14 @@ class Lambda(BaseHTTPRequestHandler):
         pass
 
 
-def start_emulator() -> tuple[subprocess.Popen[bytes], str]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    server = Path(sys.executable).with_name("moto_server")
-    process = subprocess.Popen(
-        [server, "-H", "127.0.0.1", "-p", str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    for _ in range(300):
-        try:
-            socket.create_connection(("127.0.0.1", port)).close()
-            return process, f"http://127.0.0.1:{port}"
-        except OSError:
-            time.sleep(0.1)
-    process.kill()
-    raise SystemExit("moto does not start")
+def start_emulator() -> tuple[subprocess.Popen[str], str, Any]:
+    """An emulator with the template deployed, its address, and what is there."""
+    command = [sys.executable, ROOT / "tests/emulator.py", "--region", REGION, "--accounts", ACCOUNT]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    deployed = json.loads(process.stdout.readline())["accounts"][ACCOUNT]
+    process.stdin.write("\n")
+    process.stdin.flush()
+    return process, f"http://127.0.0.1:{int(process.stdout.readline())}", deployed
 
 
 def record(payload: Any, function: str = FUNCTION + ":$LATEST") -> str:
@@ -99,12 +97,10 @@ def record(payload: Any, function: str = FUNCTION + ":$LATEST") -> str:
 class Redrive(unittest.TestCase):
     @classmethod
     def setUpClass(cls) -> None:
-        cls.emulator, cls.endpoint = start_emulator()
-        cls.addClassCleanup(cls.emulator.wait)
-        cls.addClassCleanup(cls.emulator.kill)
-        deploy = [sys.executable, ROOT / "tests/deploy.py", "--endpoint", cls.endpoint, "--accounts", ACCOUNT]
-        printed = subprocess.run(deploy, check=True, capture_output=True, text=True).stdout
-        deployed = json.loads(printed)["accounts"][ACCOUNT]
+        emulator, cls.endpoint, deployed = start_emulator()
+        cls.addClassCleanup(emulator.__exit__, None, None, None)
+        cls.addClassCleanup(emulator.kill)
+        cls.key = {f"aws_{name}": value for name, value in deployed["admin"].items()}
         cls.outputs = deployed["outputs"]
         cls.rules = {rule["logical_id"]: rule for rule in deployed["rules"]}
         cls.sqs, events = cls.client("sqs"), cls.client("events")
@@ -115,14 +111,14 @@ class Redrive(unittest.TestCase):
             if rule["input_template"]:
                 target["InputTransformer"]["InputTemplate"] = rule["input_template"]
             events.put_targets(Rule=rule["name"], Targets=[target])
+        cls.forwarding = cls.deploy_global()
         stub = ThreadingHTTPServer(("127.0.0.1", 0), Lambda)
         threading.Thread(target=stub.serve_forever, daemon=True).start()
         cls.addClassCleanup(stub.server_close)
         cls.addClassCleanup(stub.shutdown)
         cls.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
-            "AWS_ACCESS_KEY_ID": "none",
-            "AWS_SECRET_ACCESS_KEY": "none",
+            **{name.upper(): value for name, value in cls.key.items()},
             "AWS_REGION": REGION,
             "AWS_MAX_ATTEMPTS": "1",
             "AWS_ENDPOINT_URL": cls.endpoint,
@@ -130,22 +126,34 @@ class Redrive(unittest.TestCase):
         }
 
     @classmethod
-    def client(cls, service: str) -> Any:
-        return boto3.client(
-            service,
-            endpoint_url=cls.endpoint,
-            region_name=REGION,
-            aws_access_key_id="none",
-            aws_secret_access_key="none",
+    def deploy_global(cls) -> dict[str, str]:
+        """Deploys the stack that forwards, and says what it gives out."""
+        template = yaml_parse((ROOT / "infra/global.yaml").read_text(encoding="utf-8"))
+        resources = template["Resources"].items()
+        template["Resources"] = {name: one for name, one in resources if one["Type"] not in deploy.LEFT_OUT}
+        cloudformation = cls.client("cloudformation", GLOBAL_REGION)
+        cloudformation.create_stack(
+            StackName="rescind-global",
+            TemplateBody=json.dumps(template),
+            Capabilities=["CAPABILITY_IAM"],
+            Parameters=[{"ParameterKey": "HomeRegion", "ParameterValue": REGION}],
         )
+        [stack] = cloudformation.describe_stacks(StackName="rescind-global")["Stacks"]
+        return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+
+    @classmethod
+    def client(cls, service: str, region: str = REGION) -> Any:
+        return boto3.client(service, endpoint_url=cls.endpoint, region_name=region, **cls.key)
 
     def setUp(self) -> None:
         Lambda.invocations, Lambda.status, Lambda.meanwhile = [], 202, lambda: None
         # `PurgeQueue` may be called once a minute.
-        for url in (url for output, url in self.outputs.items() if output.endswith("Queue")):
-            while messages := self.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
+        queues = [(self.sqs, url) for output, url in self.outputs.items() if output.endswith("Queue")]
+        queues.append((self.client("sqs", GLOBAL_REGION), self.forwarding["UndeliveredEventsQueue"]))
+        for sqs, url in queues:
+            while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
                 for message in messages:
-                    self.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+                    sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
 
     def failed(self, body: str, queue: str = "SecurityGroupsFailuresQueue") -> None:
         self.sqs.send_message(QueueUrl=self.outputs[queue], MessageBody=body)
@@ -164,6 +172,20 @@ class Redrive(unittest.TestCase):
             },
         )
 
+    def not_forwarded(self, body: Any, rule: str = "rescind-global-identity-calls", bus: str = "default") -> None:
+        attributes = {
+            "RULE_ARN": f"arn:aws:events:{GLOBAL_REGION}:{ACCOUNT}:rule/{rule}",
+            "TARGET_ARN": f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/{bus}",
+            "ERROR_CODE": "NO_PERMISSIONS",
+        }
+        self.client("sqs", GLOBAL_REGION).send_message(
+            QueueUrl=self.forwarding["UndeliveredEventsQueue"],
+            MessageBody=json.dumps(body),
+            MessageAttributes={
+                key: {"DataType": "String", "StringValue": value} for key, value in attributes.items()
+            },
+        )
+
     def left(self) -> int:
         """How many messages can be read in the dead-letter queues."""
         return sum(
@@ -176,9 +198,13 @@ class Redrive(unittest.TestCase):
             if output.endswith("Queue")
         )
 
-    def run_it(self, *arguments: str) -> tuple[int, str]:
+    def run_global(self, *arguments: str) -> tuple[int, str]:
+        return self.run_it("--stack", "rescind-global", *arguments, region=GLOBAL_REGION)
+
+    def run_it(self, *arguments: str, region: str = REGION) -> tuple[int, str]:
         command = [sys.executable, ROOT / "infra/redrive.py", "--wait", "0", *arguments]
-        run = subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=60)
+        environment = {**self.environment, "AWS_REGION": region}
+        run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
         self.assertNotIn("Traceback", run.stderr)
         return run.returncode, run.stdout + run.stderr
 
@@ -301,6 +327,28 @@ class Redrive(unittest.TestCase):
         self.assertEqual(status, 0, said)
         self.assertEqual(len(Lambda.invocations), 1)
         self.assertEqual(self.left(), 0)
+
+    def test_what_was_not_forwarded_goes_to_the_functions_whose_rules_hear_it(self) -> None:
+        self.not_forwarded(ATTACHED)
+        status, said = self.run_global("--dry-run")
+        self.assertEqual((status, Lambda.invocations), (0, []), said)
+        status, said = self.run_global()
+        self.assertEqual(status, 0, said)
+        given = {"rule": self.rules["AdminPolicyAttached"]["arn"], "ingested": None, "event": ATTACHED}
+        self.assertEqual(Lambda.invocations, [("rescind-identity", "Event", given)])
+        self.assertIn("Nothing to put back", self.run_global()[1])
+
+    def test_what_was_not_forwarded_and_nobody_hears_stays(self) -> None:
+        unheard = [{**ATTACHED, "source": "aws.signin"}, {**ATTACHED, "detail": {}}, "text", [ATTACHED], {"undo": "0" * 32}]
+        for event in unheard:
+            self.not_forwarded(event)
+        # Others' rules and buses are none of this stack's.
+        self.not_forwarded(ATTACHED, rule="somebodys")
+        self.not_forwarded(ATTACHED, bus="somebodys")
+        status, said = self.run_global()
+        self.assertEqual(status, 1, said)
+        self.assertEqual(Lambda.invocations, [])
+        self.assertIn("0 put back, 7 stay", said)
 
     def test_a_dry_run_shows_and_changes_nothing(self) -> None:
         self.failed(record({"event": EVENT}))
