@@ -338,6 +338,17 @@ class Redrive(unittest.TestCase):
         self.assertEqual(Lambda.invocations, [("rescind-identity", "Event", given)])
         self.assertIn("Nothing to put back", self.run_global()[1])
 
+    def test_an_own_call_that_was_not_forwarded_is_put_away(self) -> None:
+        roles = self.client("iam").list_roles()["Roles"]
+        [own] = [role["Arn"] for role in roles if "IdentityRole" in role["RoleName"]]
+        issuer = {"sessionContext": {"sessionIssuer": {"type": "Role", "arn": own}}}
+        detail = {**ATTACHED["detail"], "userIdentity": {"type": "AssumedRole", **issuer}}
+        self.not_forwarded({**ATTACHED, "detail": detail})
+        status, said = self.run_global()
+        self.assertEqual((status, Lambda.invocations), (0, []), said)
+        self.assertIn("Rescind itself made this call", said)
+        self.assertIn("Nothing to put back", self.run_global()[1])
+
     def test_what_was_not_forwarded_and_nobody_hears_stays(self) -> None:
         unheard = [{**ATTACHED, "source": "aws.signin"}, {**ATTACHED, "detail": {}}, "text", [ATTACHED], {"undo": "0" * 32}]
         for event in unheard:

@@ -66,17 +66,35 @@ impl Baseline {
     /// Keeps a state. Keeping it twice is keeping it once.
     pub(crate) async fn keep(&self, resource: &Resource, state: &Snapshot) -> Result<(), CallError> {
         let text = serde_json::to_string(state).unwrap_or_default();
-        let mut put = self
+        // Without its content, it still says that AWS Config's history has to be asked.
+        let content = (text.len() <= LARGEST).then_some(("snapshot", AttributeValue::S(text)));
+        self.put(resource, state.captured, content).await
+    }
+
+    /// Keeps that a resource was gone at a time: how it stood before is nothing to another one that is made under its name.
+    pub(crate) async fn keep_end(&self, resource: &Resource, time: DateTime<Utc>) -> Result<(), CallError> {
+        // Whatever it stands before expires earlier.
+        let expires = (clock::now() + KEPT_AFTER_NEWER * 2).timestamp().to_string();
+        self.put(resource, time, Some(("expires", AttributeValue::N(expires)))).await
+    }
+
+    async fn put(
+        &self,
+        resource: &Resource,
+        captured: DateTime<Utc>,
+        content: Option<(&str, AttributeValue)>,
+    ) -> Result<(), CallError> {
+        let put = self
             .client()
             .put_item()
             .table_name(&*self.table)
             .item("resource", AttributeValue::S(key(resource)))
-            .item("captured", AttributeValue::S(moment(state.captured)))
+            .item("captured", AttributeValue::S(moment(captured)))
             .condition_expression("attribute_not_exists(captured)");
-        // Without its content, it still says that AWS Config's history has to be asked.
-        if text.len() <= LARGEST {
-            put = put.item("snapshot", AttributeValue::S(text));
-        }
+        let put = match content {
+            Some((name, value)) => put.item(name, value),
+            None => put,
+        };
         match put.send().await.map_err(|error| CallError::from_sdk(PUT, &error)) {
             Err(error) if error.code.as_deref() != Some("ConditionalCheckFailedException") => Err(error),
             _ => self.let_older_expire(resource).await,

@@ -372,7 +372,7 @@ impl Engine {
                     self.tell(&outcome).await;
                     return outcome;
                 };
-                let is_news = held.told() != Some(outcome.status.as_str());
+                let is_news = ending.is_another_plan || held.told() != Some(outcome.status.as_str());
                 let is_early = outcome.status == Status::Failed && held.earlier.attempts + 1 < TELL_FAILURE_AFTER;
                 let is_to_be_told = is_news && !is_early && !outcome.is_told;
                 let telling = (is_to_be_told || outcome.is_told).then(|| self.lease());
@@ -470,11 +470,7 @@ impl Conclusion {
         let Some(kept) = entry.outcome else { return Self::Busy(busy(outcome)) };
         let is_untold = entry.told.as_deref() != Some(kept.status.as_str());
         // Should the one that tells it be cut off, this delivery comes again and tells it.
-        if is_untold && entry.is_being_told {
-            Self::Busy(busy(outcome))
-        } else {
-            Self::Old { outcome: kept, is_untold }
-        }
+        if is_untold && entry.is_held { Self::Busy(busy(outcome)) } else { Self::Old { outcome: kept, is_untold } }
     }
 
     /// One that needs no entry in the journal: nothing was read.

@@ -77,10 +77,12 @@ pub(crate) struct Entry {
     pub(crate) phase: String,
     /// What was said last.
     pub(crate) outcome: Option<Outcome>,
+    /// The steps that were noted last: those about to be made and those made before it.
+    pub(crate) noted: Vec<Step>,
     /// The status that was published last.
     pub(crate) told: Option<String>,
-    /// Another delivery is just telling it.
-    pub(crate) is_being_told: bool,
+    /// Another delivery has it claimed: it works on it, or is just telling it.
+    pub(crate) is_held: bool,
     /// The function's input.
     pub(crate) delivery: Option<Value>,
     /// How the resource stood before it was changed.
@@ -102,6 +104,8 @@ pub(crate) struct Ending {
     pub(crate) still_awaits: bool,
     /// Another delivery works on the same resource: this one comes again.
     pub(crate) is_busy: bool,
+    /// What waits for a person is another plan than the one that was told.
+    pub(crate) is_another_plan: bool,
 }
 
 impl Journal {
@@ -315,8 +319,7 @@ impl Journal {
 impl Held {
     /// With the delivery that is to be kept, if it is another one and no earlier delivery has begun anything.
     fn with_delivery(mut self: Box<Self>, event: String) -> Box<Self> {
-        let has_begun = !self.earlier.noted.is_empty() && self.earlier.was_cut_off
-            || !self.earlier.steps_made(&[], |_| true).is_empty();
+        let has_begun = !self.earlier.steps_begun().is_empty();
         self.delivery = (self.earlier.attempts > 0 && !has_begun && event.len() <= LARGEST_EVENT).then_some(event);
         self
     }
@@ -372,8 +375,9 @@ fn entry(item: &Item) -> Entry {
     Entry {
         phase: get_text(item, "phase").unwrap_or_default(),
         outcome: get_json(item, "outcome"),
+        noted: get_json(item, "planned_steps").unwrap_or_default(),
         told: get_text(item, "told"),
-        is_being_told: get_number(item, "lease_until").is_some_and(|until| until > clock::now().timestamp_millis()),
+        is_held: get_number(item, "lease_until").is_some_and(|until| until > clock::now().timestamp_millis()),
         delivery: get_json(item, "delivery"),
         before: get_json(item, "before_facts"),
         after: get_json(item, "after_facts"),

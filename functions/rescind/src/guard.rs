@@ -31,8 +31,10 @@ pub enum Permission {
     ShowOnly,
     /// Keep the plan until a person approves it.
     Ask,
-    /// The owner exempts it; the text says how.
-    Exempt(String),
+    /// The owner exempts who made it, for as long as the change stands; the text says how.
+    ExemptActor(String),
+    /// The owner exempts the resource, for as long as its tag says so; the text says how.
+    ExemptResource(String),
     /// The settings forbid to go on; the text says which and why.
     Misconfigured(String),
 }
@@ -50,14 +52,14 @@ pub fn may_act(question: &Question<'_>) -> Permission {
     if let Some(principal) = signal.actor().and_then(|actor| actor.principal.as_deref())
         && settings.exempt_principals.iter().any(|pattern| pattern.covers(principal))
     {
-        return Permission::Exempt(format!(
+        return Permission::ExemptActor(format!(
             "`rescind:exempt-principals` covers {}",
             crate::text::clean(principal, 200)
         ));
     }
     let tags = question.resource_tags.iter().map(|(key, value)| (key.as_str(), value.as_str()));
     match settings.exempt_tag.applies(tags, question.now) {
-        Exemption::Exempt(tag) => return Permission::Exempt(format!("the resource has {tag}")),
+        Exemption::Exempt(tag) => return Permission::ExemptResource(format!("the resource has {tag}")),
         Exemption::Unclear(problem) => return Permission::Misconfigured(problem),
         Exemption::None | Exemption::Ended(_) => {}
     }

@@ -64,6 +64,12 @@ pub struct Earlier {
 }
 
 impl Earlier {
+    /// The steps that earlier deliveries may have made, as far as it is known without a look, as `unknown`.
+    pub fn steps_begun(&self) -> Vec<Step> {
+        let begun = self.steps_made(&[], |_| true).into_iter();
+        begun.map(|step| Step { state: StepState::Unknown, ..step }).collect()
+    }
+
     /// The steps that earlier deliveries made, as `done`: those that AWS accepted, and those of which nobody could say
     /// whether it did, but which have nothing left to do, as `is_made` tells by what is there now.
     ///

@@ -20,7 +20,8 @@ pub(super) const OPENED: Kind = Kind {
     contained: None,
 };
 
-async fn set(world: &World, name: &str) -> String {
+/// A bucket with a policy that AWS Config recorded.
+pub async fn set(world: &World, name: &str) -> String {
     let bucket = new(world, name).await;
     give(world, &bucket, &[]).await;
     record(world, &bucket).await;
@@ -88,6 +89,19 @@ pub async fn record(world: &World, bucket: &str) {
         assert!(answer.as_ref().is_ok_and(|answer| answer.outcomes.is_empty()), "it is kept: {answer:?}");
     }
     crate::next_second().await;
+}
+
+/// Lets AWS Config report that a bucket is gone, half a minute ago.
+pub async fn record_end(world: &World, bucket: &str) {
+    let mut item = item(world, bucket, None, now() - chrono::TimeDelta::seconds(30));
+    let told = &mut item["detail"]["configurationItem"];
+    told["configurationItemStatus"] = json!("ResourceDeleted");
+    told["configuration"] = Value::Null;
+    let answers = world.deliver(&item).await;
+    assert!(!answers.is_empty(), "a rule hears it");
+    for answer in answers {
+        assert!(answer.as_ref().is_ok_and(|answer| answer.outcomes.is_empty()), "it is kept: {answer:?}");
+    }
 }
 
 fn item(world: &World, bucket: &str, policy: Option<String>, captured: DateTime<Utc>) -> Value {

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use aws_sdk_ec2::types::{IpPermission, SecurityGroupRule, Tag};
-use rescind::{Answer, Outcome, Status, Verdict};
+use rescind::{Answer, Outcome, Resource, Status, Verdict};
 use rescind_tests::account::permission;
 use rescind_tests::cloudtrail::{self, Who};
 use rescind_tests::{Fault, When, World, delivery};
@@ -210,6 +210,58 @@ async fn an_undo_that_was_cut_off_between_two_steps_is_finished_when_asked_for_a
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_undo_that_failed_before_it_did_anything_looks_at_what_has_changed_since() {
+    let world = world("enforce", 200).await;
+    let group = world.account.group("web", None).await;
+    let outcome = open(&world, &group, &world.alice(), &[ssh()]).await;
+    assert_eq!(outcome.status, Status::Reverted, "{}", outcome.reason);
+    let undo = json!({"undo": outcome.id});
+    world.proxy.disturb("AuthorizeSecurityGroupIngress", 0, 100, Fault::Throttle, When::Before);
+    ask(&world, undo.clone()).await.expect_err("EC2 is busy");
+    world.proxy.calm();
+    world.account.authorize(&group, &[permission("tcp", 443, 443, "10.0.0.0/8")]).await;
+    let changed = permits(&world, &group).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let refused = ask(&world, undo).await.expect("an outcome");
+    assert_eq!((refused.status, permits(&world, &group).await), (Status::Ignored, changed), "{}", refused.reason);
+    assert!(refused.reason.contains("has changed since"), "{}", refused.reason);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_made_before_it_failed_can_be_undone() {
+    let world = world("enforce", 200).await;
+    let (group, opened, input) = two_rules_with_tags(&world).await;
+    world.proxy.disturb("RevokeSecurityGroupIngress", 1, 100, Fault::Throttle, When::Before);
+    world.invoke(&input).await.expect_err("the second step fails");
+    world.proxy.calm();
+    assert_eq!(permits(&world, &group).await.len(), 1, "half of it was taken back");
+    let signal = rescind::signal::decode(input).expect("a signal").signal;
+    let resource = Resource {
+        kind: "AWS::EC2::SecurityGroup".to_owned(),
+        id: group.clone(),
+        account: world.account.id.clone(),
+        region: rescind_tests::REGION.to_owned(),
+    };
+    let id = Outcome::id_of(&signal, "open-security-group-ingress", &resource);
+    let undone = ask(&world, json!({"undo": id})).await.expect("an outcome");
+    assert_eq!((undone.status, permits(&world, &group).await), (Status::Undone, opened), "{}", undone.reason);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_approval_made_before_it_failed_can_be_undone() {
+    let world = world("approve", 200).await;
+    let (group, opened, input) = two_rules_with_tags(&world).await;
+    let outcome = world.invoke(&input).await.expect("an answer").outcomes.remove(0);
+    assert_eq!(outcome.status, Status::AwaitingApproval, "{}", outcome.reason);
+    world.proxy.disturb("RevokeSecurityGroupIngress", 1, 100, Fault::Throttle, When::Before);
+    ask(&world, json!({"approve": outcome.id})).await.expect_err("the second step fails");
+    world.proxy.calm();
+    assert_eq!(permits(&world, &group).await.len(), 1, "half of it was taken back");
+    let undone = ask(&world, json!({"undo": outcome.id})).await.expect("an outcome");
+    assert_eq!((undone.status, permits(&world, &group).await), (Status::Undone, opened), "{}", undone.reason);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_plan_still_waits_after_an_approval_that_failed() {
     let world = world("approve", 200).await;
     let group = world.account.group("web", None).await;
@@ -385,6 +437,21 @@ async fn what_an_exempt_principal_did_stays_when_aws_config_reports_it() {
     let item = cloudtrail::configuration_item(&world.account.id, &group, &rules, rescind_tests::now(), false);
     let config = world.outcome(&item).await;
     assert_eq!(permits(&world, &group).await, before, "{}: {}", config.status.as_str(), config.reason);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_tag_exempted_does_not_stay_once_the_exemption_has_ended() {
+    let world = world("enforce", 30_000).await;
+    let group = world.account.group("web", None).await;
+    world.account.tag(&group, "rescind:exempt", "2099-12-31").await;
+    let outcome = open(&world, &group, &world.alice(), &[ssh()]).await;
+    assert_eq!(outcome.verdict, Verdict::Exempt, "{}", outcome.reason);
+    world.account.tag(&group, "rescind:exempt", "2020-01-01").await;
+    let rules = world.account.rules(&group).await;
+    let item = cloudtrail::configuration_item(&world.account.id, &group, &rules, rescind_tests::now(), false);
+    let config = world.outcome(&item).await;
+    assert_eq!(config.status, Status::Reverted, "{}", config.reason);
+    assert!(permits(&world, &group).await.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -35,3 +35,17 @@ async fn a_bucket_in_another_region_is_found() {
     assert_eq!(outcome.status, Status::Reverted, "{}", outcome.reason);
     assert_eq!(buckets::policy_of(&world, &bucket).await, None);
 }
+
+/// Names come back: how a bucket stood is nothing to another one that somebody made under its name.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_policy_of_a_bucket_that_is_gone_is_not_put_on_its_successor() {
+    let world = World::of("sharing", "enforce", []).await;
+    world.proxy.answer("GetResourceConfigHistory", &cloudtrail::history(&[]));
+    let bucket = buckets::set(&world, "again").await;
+    buckets::record_end(&world, &bucket).await;
+    let event = buckets::put_alone(&world, &bucket, &world.alice()).await;
+    let outcome = world.outcome(&event).await;
+    assert_eq!(outcome.status, Status::Reverted, "{}", outcome.reason);
+    assert!(outcome.reason.contains("is not known"), "{}", outcome.reason);
+    assert_eq!(buckets::policy_of(&world, &bucket).await, None);
+}

@@ -105,6 +105,9 @@ async fn undo_refuses_when_the_resource_has_changed_since_and_says_how() {
     let refused = ask(&world, json!({"undo": outcome.id})).await.expect("an outcome");
     assert_eq!(refused.status, Status::Ignored);
     assert!(refused.reason.contains("tcp/8443 in 10.0.0.0/8 is new"), "{}", refused.reason);
+    // Who asked by Security Hub gets no answer: it is mailed.
+    let told = delivery::wait_for(&world.account, "OutcomeNotification").await;
+    assert!(told.iter().any(|message| message.to_string().contains("not undone")), "{told:?}");
     // Only what was made for a time ends: who can write into a dead-letter queue asks for no more than that.
     let ended = ask(&world, json!({"undo": outcome.id, "expired": true})).await;
     assert!(ended.as_ref().is_err_and(|error| error.contains("has no end")), "{ended:?}");
@@ -180,6 +183,8 @@ async fn an_approval_that_no_longer_fits_changes_nothing() {
     let answer = ask(&world, json!({"approve": outcome.id})).await.expect("an outcome");
     assert_eq!(answer.status, Status::AwaitingApproval);
     assert!(answer.reason.contains("has changed since the plan was made"), "{}", answer.reason);
+    let told = delivery::wait_for(&world.account, "OutcomeNotification").await;
+    assert!(told.iter().any(|message| message.to_string().contains("has changed since")), "{told:?}");
     assert_eq!(permits(&world, &group).await, before);
     // The new plan may be approved.
     let done = ask(&world, json!({"approve": outcome.id})).await.expect("an outcome");

@@ -17,11 +17,13 @@ impl Engine {
         let signal = &delivery.signal;
         let Fact::ConfigurationItemChange(change) = &signal.fact else { return Ok(false) };
         let recorded = self.function.recorded.iter().find(|one| one.resource_type() == change.resource.kind);
-        let Some(recorded) = recorded.filter(|_| !change.is_deletion() && !self.environment.from_event_alone) else {
-            return Ok(false);
-        };
+        let Some(recorded) = recorded.filter(|_| !self.environment.from_event_alone) else { return Ok(false) };
         let scope = self.aws.scope(&change.resource).await?;
         let Some(baseline) = scope.baseline.clone() else { return Ok(false) };
+        if change.is_deletion() {
+            baseline.keep_end(&change.resource, signal.time).await?;
+            return Ok(true);
+        }
         let mut state = state_of(&scope, signal, change).await?;
         recorded.complete(&scope, &change.resource, &mut state).await?;
         baseline.keep(&change.resource, &state).await?;

@@ -75,7 +75,7 @@ impl Engine {
             Assessment::Report { reason, evidence } if outcome.steps.is_empty() => {
                 let outcome = Outcome { evidence, ..outcome };
                 match self.may_act(work, &state) {
-                    Permission::Exempt(by) => {
+                    Permission::ExemptActor(by) | Permission::ExemptResource(by) => {
                         outcome.concluded(Verdict::Exempt, Status::Ignored, &format!("{reason}; left alone: {by}"))
                     }
                     _ => outcome.concluded(Verdict::Risky, Status::Reported, &reason),
@@ -124,9 +124,10 @@ impl Engine {
         ending: &mut Ending,
     ) -> Outcome {
         let permission = self.may_act(work, state);
-        match permission {
-            Permission::Exempt(by) => {
-                if work.delivery.signal.actor().is_some() {
+        match &permission {
+            Permission::ExemptActor(by) | Permission::ExemptResource(by) => {
+                // Who made it, only this event tells. The tag is read anew each time, and may end.
+                if matches!(permission, Permission::ExemptActor(_)) {
                     let changes = fingerprints(&offenders);
                     let resource = remembered(work.remediation, &outcome.resource);
                     self.leave_alone(&outcome, &resource, LeftAlone::Exempt, &changes).await;
@@ -172,6 +173,7 @@ impl Engine {
             }
             (_, Cause::Approval { steps: told, .. }) if !is_same_plan(&planned(told), &plan.steps) => {
                 outcome.steps.extend(plan.steps);
+                ending.is_another_plan = true;
                 let text = format!(
                     "{reason}; the resource has changed since the plan was made, so this one waits for an approval of its own"
                 );
@@ -299,7 +301,12 @@ impl Engine {
         };
         for _ in 0..ROUNDS {
             let problem = self.make(work, scope, plan, &mut outcome.steps).await.err();
-            match (self.look_again(work, problem.is_none()).await, problem) {
+            let seen = self.look_again(work, problem.is_none()).await;
+            if let Seen::Risky { state, .. } = &seen {
+                // Should it end here, an undo starts from this.
+                ending.after = Some(state.facts());
+            }
+            match (seen, problem) {
                 (Seen::Safe(state), _) => {
                     ending.after = Some(state.facts());
                     // A call that got no answer has worked, as is seen now.

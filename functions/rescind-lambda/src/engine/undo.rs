@@ -43,20 +43,26 @@ impl Engine {
     /// # Errors
     /// A sentence, when there is nothing to undo by that id.
     pub(crate) async fn undo(&self, id: &str, why: Why) -> Result<Outcome, String> {
-        let (entry, original, remediation) = self.find(id).await?;
-        // Who stands back from a part of a change may have taken back the rest.
+        let (entry, mut original, remediation) = self.find(id).await?;
+        if original.status == Status::AwaitingApproval {
+            // The plan that a person approved, as far as it came before it failed.
+            original.steps.extend(entry.noted.iter().filter(|step| step.state == StepState::Done).cloned());
+        }
+        // Whatever was said at last: who stands back from a part of a change, or fails midway, may have taken back the rest.
         let has_acted = original.steps.iter().any(|step| step.state == StepState::Done);
         // Nobody is asked at an end, nor is looked whether anything has changed since: that is for what was made to end, and for nothing else.
         if why == Why::Expired && !original.steps.iter().any(ends_it) {
             return Err(format!("outcome {id} has no end: leave out `expired`"));
         }
-        // What has to end, ends, though it was not seen to have worked.
-        let may_be_undone = why == Why::Expired || matches!(original.status, Status::Reverted | Status::StandingBack);
-        if !has_acted || !may_be_undone {
+        if !has_acted || original.status == Status::Undone {
             return Err(format!(
-                "outcome {id} is `{}`: only what is `reverted` can be undone",
+                "outcome {id} is `{}`: only what is `reverted` can be undone, and what was made before it failed",
                 original.status.as_str()
             ));
+        }
+        // What has to end, ends.
+        if entry.phase == Phase::Open.as_str() && entry.is_held && why != Why::Expired {
+            return Err(format!("outcome {id} is being worked on at this moment: ask again in a minute"));
         }
         let delivery = delivery_of(&entry, id)?;
         let undoing = Undoing { original, delivery, before: entry.before, after: entry.after, why };
@@ -140,7 +146,7 @@ impl Engine {
             Ok(Claim::Busy) => return Conclusion::Busy(busy(outcome)),
             Err(problem) => return failed(outcome, &problem.to_string()),
         };
-        let outcome = match state {
+        let mut outcome = match state {
             Ok(state) => {
                 let found = Found { resource: &resource, target: &target, state, held: &held };
                 self.undo_from(remediation, undoing, &found, outcome).await
@@ -149,6 +155,10 @@ impl Engine {
                 outcome.concluded(Verdict::NotApplicable, Status::Failed, &format!("not undone: {problem}"))
             }
         };
+        if outcome.status == Status::Failed && outcome.steps.is_empty() {
+            // What an earlier request began stays known.
+            outcome.steps = held.earlier.steps_begun();
+        }
         Conclusion::New { outcome, held: Some(held), ending: Ending::default() }
     }
 
@@ -165,8 +175,9 @@ impl Engine {
         let is_expired = undoing.why == Why::Expired;
         // At its end each piece is looked at for itself: what has become of others is nothing to it.
         let is_back = !is_expired && undoing.before.as_ref().is_some_and(|before| difference(before, &now).is_none());
-        // What has changed since an earlier request was cut off among its calls, may be its own doing.
-        let is_begun = !held.earlier.noted.is_empty();
+        // What has changed since an earlier request was cut off among its calls, may be its own doing. One that failed before it
+        // made any excuses nothing.
+        let is_begun = !held.earlier.steps_begun().is_empty();
         if undoing.why != Why::Forced
             && !is_expired
             && !is_back
@@ -197,6 +208,7 @@ impl Engine {
             let state = match &result {
                 Ok(()) => StepState::Done,
                 Err(problem) if is_gone(problem) => StepState::Gone,
+                Err(problem) if problem.may_have_worked() => StepState::Unknown,
                 Err(_) => StepState::Failed,
             };
             outcome.steps.push(Step { state, ..step });
