@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::ec2::{self, action};
+use crate::one_by_one::{Part, Trouble, all_or_one_by_one};
 use crate::rule::{Protocol, Rule, Source};
 
 /// The parameters of a revoke: by rule ids, or by what the rules permit where ids can't be known beforehand.
@@ -330,6 +331,21 @@ pub fn applied(rules: &[Rule], call: &Call) -> Vec<Rule> {
 /// # Errors
 /// When EC2 does not accept it, or the call is none of these.
 pub async fn make(scope: &Scope, call: &Call) -> Result<(), CallError> {
+    // An authorization is only the inverse of a revoke here. A modification puts back, too.
+    let is_modification = call.call == action::MODIFY_RULES;
+    let error = if is_modification { Trouble::of_putting_back } else { Trouble::of_undoing };
+    made(scope, call).await.map_err(error)
+}
+
+/// As [`make`], where it is an authorization that puts rules back.
+///
+/// # Errors
+/// As [`make`]; that a rule names what is gone is a refusal.
+pub async fn put_back(scope: &Scope, call: &Call) -> Result<(), CallError> {
+    made(scope, call).await.map_err(Trouble::of_putting_back)
+}
+
+async fn made(scope: &Scope, call: &Call) -> Result<(), Trouble> {
     let client = ec2::client(scope);
     match call.call.as_str() {
         action::REVOKE_INGRESS => {
@@ -338,7 +354,7 @@ pub async fn make(scope: &Scope, call: &Call) -> Result<(), CallError> {
             let request = client.revoke_security_group_ingress().group_id(group_id);
             let request = request.set_security_group_rule_ids(some(security_group_rule_ids));
             let answer = request.set_ip_permissions(some(into_sdk(ip_permissions))).send().await;
-            CallError::or(action::REVOKE_INGRESS, answer).map(drop)
+            CallError::or(action::REVOKE_INGRESS, answer).map(drop).map_err(Trouble::from)
         }
         action::REVOKE_EGRESS => {
             let RevokeParameters { group_id, security_group_rule_ids, ip_permissions } =
@@ -346,58 +362,66 @@ pub async fn make(scope: &Scope, call: &Call) -> Result<(), CallError> {
             let request = client.revoke_security_group_egress().group_id(group_id);
             let request = request.set_security_group_rule_ids(some(security_group_rule_ids));
             let answer = request.set_ip_permissions(some(into_sdk(ip_permissions))).send().await;
-            CallError::or(action::REVOKE_EGRESS, answer).map(drop)
+            CallError::or(action::REVOKE_EGRESS, answer).map(drop).map_err(Trouble::from)
         }
         action::AUTHORIZE_INGRESS => {
             let AuthorizeParameters { group_id, ip_permissions, tag_specifications } =
                 parameters(action::AUTHORIZE_INGRESS, call)?;
-            one_by_one_if_some_are_there(ip_permissions, |permissions| {
+            all_or_one_by_one(&group_id, ip_permissions, |permissions| {
+                let is_one = permissions.len() == 1;
                 let request = client.authorize_security_group_ingress().group_id(&group_id);
                 let request = request.set_tag_specifications(specifications(&tag_specifications));
                 let request = request.set_ip_permissions(some(into_sdk(permissions)));
-                async { CallError::or(action::AUTHORIZE_INGRESS, request.send().await) }
+                async move { unless_there(is_one, CallError::or(action::AUTHORIZE_INGRESS, request.send().await)) }
             })
             .await
         }
         action::AUTHORIZE_EGRESS => {
             let AuthorizeParameters { group_id, ip_permissions, tag_specifications } =
                 parameters(action::AUTHORIZE_EGRESS, call)?;
-            one_by_one_if_some_are_there(ip_permissions, |permissions| {
+            all_or_one_by_one(&group_id, ip_permissions, |permissions| {
+                let is_one = permissions.len() == 1;
                 let request = client.authorize_security_group_egress().group_id(&group_id);
                 let request = request.set_tag_specifications(specifications(&tag_specifications));
                 let request = request.set_ip_permissions(some(into_sdk(permissions)));
-                async { CallError::or(action::AUTHORIZE_EGRESS, request.send().await) }
+                async move { unless_there(is_one, CallError::or(action::AUTHORIZE_EGRESS, request.send().await)) }
             })
             .await
         }
         action::MODIFY_RULES => {
             let ModifyParameters { group_id, security_group_rules } = parameters(action::MODIFY_RULES, call)?;
-            let updates = security_group_rules.into_iter().map(RuleUpdate::into_sdk).collect();
-            let request =
-                client.modify_security_group_rules().group_id(group_id).set_security_group_rules(Some(updates));
-            CallError::or(action::MODIFY_RULES, request.send().await).map(drop)
+            all_or_one_by_one(&group_id, security_group_rules, |updates| {
+                let updates = updates.into_iter().map(RuleUpdate::into_sdk).collect();
+                let request = client.modify_security_group_rules().group_id(&group_id);
+                let request = request.set_security_group_rules(Some(updates));
+                async move { CallError::or(action::MODIFY_RULES, request.send().await).map(drop) }
+            })
+            .await
         }
-        other => Err(CallError::malformed("ec2", format!("`{other}` is not a call that this function makes"))),
+        other => Err(CallError::malformed("ec2", format!("`{other}` is not a call that this function makes")).into()),
     }
 }
 
-/// Authorizes permissions. EC2 makes none of them when a single one is there already, so the others are made one by one
-/// then; the one that is there need not be made.
-async fn one_by_one_if_some_are_there<T, F: Future<Output = Result<T, CallError>>>(
-    permissions: Vec<Permission>,
-    authorize: impl Fn(Vec<Permission>) -> F,
-) -> Result<(), CallError> {
-    let is_there = |answer: Result<T, CallError>| match answer {
-        Err(error) if error.failure == CallFailure::Exists => Ok(false),
-        answer => answer.map(|_| true),
-    };
-    if is_there(authorize(permissions.clone()).await)? || permissions.len() == 1 {
-        return Ok(());
+/// The answer to an authorization: what is there already need not be made. Of several, the others are still to be made then.
+fn unless_there<T>(is_one: bool, answer: Result<T, CallError>) -> Result<(), CallError> {
+    match answer {
+        Err(error) if is_one && error.failure == CallFailure::Exists => Ok(()),
+        answer => answer.map(drop),
     }
-    for permission in permissions {
-        is_there(authorize(vec![permission]).await)?;
+}
+
+impl Part for Permission {
+    fn named(&self) -> Option<&str> {
+        let group = self.user_id_group_pairs.iter().find_map(|pair| pair.group_id.as_deref());
+        group.or_else(|| self.prefix_list_ids.iter().find_map(|list| list.prefix_list_id.as_deref()))
     }
-    Ok(())
+}
+
+impl Part for RuleUpdate {
+    fn named(&self) -> Option<&str> {
+        let rule = &self.security_group_rule;
+        rule.referenced_group_id.as_deref().or(rule.prefix_list_id.as_deref())
+    }
 }
 
 fn some<T>(list: Vec<T>) -> Option<Vec<T>> {

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::ec2::{self, action};
 use crate::rule::Rule;
-use crate::told::Told;
+use crate::told::{Changed, Told};
 
 /// Where a kept state has the rules with their ids and tags.
 const RULES: &str = "SecurityGroupRules";
@@ -89,6 +89,20 @@ impl Earlier {
         });
         let only = missing.next()?;
         (all.len() == 1 && missing.next().is_none()).then_some(only)
+    }
+
+    /// What a rule that was changed was before, as far as that is known.
+    pub fn of_changed(&self, told: &Told, changed: &Changed, live: &[Rule]) -> Option<&Rule> {
+        match changed {
+            Changed::Modified(all) => self.of_modified(told, all, live),
+            Changed::Removed { .. } => self.of_removed(told),
+            Changed::Added(_) | Changed::Unknown => None,
+        }
+    }
+
+    /// Whether a live rule is known to have permitted something else: it may become that again.
+    pub fn was_another(&self, live: &Rule) -> bool {
+        self.rules().iter().any(|rule| !rule.id.is_empty() && rule.id == live.id && !rule.is_same_as(live))
     }
 
     /// Why an earlier rule is not known, for a sentence.

@@ -156,6 +156,27 @@ pub async fn read_rules(scope: &Scope, group: &str) -> Result<Vec<Rule>, CallErr
     describe_rules(&client(scope), group).await
 }
 
+/// Reads these prefix lists, and which of these groups are there.
+///
+/// # Errors
+/// When EC2 could not be asked for the groups.
+pub async fn read_named(
+    scope: &Scope,
+    lists: &BTreeSet<String>,
+    groups: BTreeSet<String>,
+) -> Result<(PrefixLists, BTreeSet<String>), CallError> {
+    let client = client(scope);
+    let groups = async {
+        if groups.is_empty() {
+            return Ok(Vec::new());
+        }
+        let ids = groups.into_iter().collect();
+        describe_group(&client, Filter::builder().name("group-id").set_values(Some(ids)).build()).await
+    };
+    let (lists, groups) = futures_util::future::join(read_prefix_lists(&client, lists), groups).await;
+    Ok((lists, groups?.into_iter().map(|found| found.group.id).collect()))
+}
+
 async fn describe_rules(client: &Client, group: &str) -> Result<Vec<Rule>, CallError> {
     let mut pages = client.describe_security_group_rules().filters(filter("group-id", group)).into_paginator().send();
     let mut rules = Vec::new();

@@ -23,7 +23,7 @@
 //! Interrupts new connections from the sources of the revoked rules; connections that are being tracked go on until
 //! they end. It can be undone: the inverse authorizes the same rules again, with their descriptions and tags, under new
 //! rule ids. Earlier state: the event. A rule that was modified becomes what it was before, where the baseline or AWS
-//! Config's history tells and that was compliant; else it is revoked.
+//! Config's history tells, that was compliant, and no other rule permits it by now; else it is revoked.
 //!
 //! ## Tags
 //! `rescind:ports`, `rescind:allowed-cidrs`, `rescind:widest-source`, and those of every remediation.
@@ -38,6 +38,7 @@ use rescind_lambda::{CONFIG_RULE_SETTINGS, prelude::*};
 use crate::calls;
 use crate::ec2::action;
 use crate::exposure::{Blame, Findings, Offence, Policy, judge};
+use crate::put_back;
 use crate::rule::Rule;
 use crate::state::State;
 use crate::told::{self, Changed, Target};
@@ -149,22 +150,16 @@ impl Remediation for OpenSecurityGroupIngress {
     fn plan(&self, subject: &Subject<'_, Self>, offenders: &[Offence]) -> Plan {
         let Some(group) = &subject.state.group else { return Plan::default() };
         let earlier = compliant_earlier(subject, offenders);
-        let mut plan = Plan::default();
-        if !earlier.is_empty() {
-            let back: Vec<(&Rule, &Rule)> = earlier.iter().map(|(now, before)| (*now, before)).collect();
-            let there: Vec<(&Rule, &Rule)> = earlier.iter().map(|(now, _)| (*now, *now)).collect();
-            plan.steps.push(Step::planned(calls::modify(&group.id, &back), calls::modify(&group.id, &there)));
-            plan.note = Some(format!("the earlier rule is put back, {}", subject.state.earlier.as_of()));
-        }
-        let has_earlier = |rule: &Rule| earlier.iter().any(|(now, _)| now.id == rule.id);
-        let others = offenders.iter().map(|offence| &offence.rule).filter(|rule| !has_earlier(rule)).cloned();
-        let (others, too_large) = calls::with_tags_that_fit(others);
-        plan.note = plan.note.or(too_large.map(str::to_owned));
-        for (direction, rules) in calls::by_call(&others) {
-            let revoke = calls::revoke(&group.id, direction, &rules);
-            plan.steps.push(Step::planned(revoke, calls::authorize(&group.id, direction, &rules)));
-        }
-        plan
+        let ways = put_back::ways(earlier.iter().map(|(now, before)| (*now, before)).collect(), subject.state.rules());
+        let becomes = |rule: &Rule| ways.calls.iter().flatten().any(|(now, _)| now.id == rule.id);
+        let others = offenders.iter().map(|offence| &offence.rule).filter(|rule| !becomes(rule)).cloned();
+        // Should EC2 refuse to put one back, these are revoked already.
+        let (mut steps, too_large) = put_back::revoked(&group.id, others);
+        let back = ways.steps(&group.id);
+        let note =
+            (!back.is_empty()).then(|| format!("the earlier rule is put back, {}", subject.state.earlier.as_of()));
+        steps.extend(back);
+        Plan { steps, note: note.or(too_large.map(str::to_owned)) }
     }
 
     async fn make(&self, scope: &Scope, call: &Call) -> Result<(), CallError> {
@@ -187,6 +182,7 @@ fn compliant_earlier<'a>(
     let of = |rule: &Rule| {
         let before = told.iter().find(|told| told.is(rule))?;
         let before = subject.state.earlier.of_modified(before, told, live)?;
+        let before = subject.state.can_name(&before.source).then_some(before)?;
         Some(Rule { id: rule.id.clone(), tags: rule.tags.clone(), ..before.clone() })
     };
     let known: Vec<(&Rule, Rule)> =
@@ -203,3 +199,6 @@ fn compliant_earlier<'a>(
         Vec::new()
     }
 }
+
+#[cfg(test)]
+mod tests;

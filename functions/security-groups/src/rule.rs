@@ -103,6 +103,19 @@ impl Rule {
             }
     }
 
+    /// The rule, with what another record of the same one tells beside: its tags, and whose the other group is. The answer to a
+    /// revoke tells neither.
+    #[must_use]
+    pub fn completed_by(self, known: &Self) -> Self {
+        let source = match (self.source, &known.source) {
+            (Source::Group { id, account, peering }, Source::Group { account: owner, peering: way, .. }) => {
+                Source::Group { id, account: owner.clone().or(account), peering: way.clone().or(peering) }
+            }
+            (source, _) => source,
+        };
+        Self { source, tags: known.tags.clone(), ..self }
+    }
+
     /// What the rule permits, without its id, description and tags: the same for the same rule made again.
     pub fn permits(&self) -> String {
         let direction = if self.is_egress { "out" } else { "in" };

@@ -2,8 +2,9 @@
 //!
 //! ## What it takes back
 //! What one call of `ModifySecurityGroupRules` changed in a security group that its owner protects with a tag: each rule
-//! becomes what it was, its description included, and keeps its id and tags. A rule that let a forbidden source reach a
-//! guarded port before stays as it is now.
+//! becomes what it was, its description included, and keeps its id and tags. Where another rule permits by now what it
+//! permitted, EC2 allows no second one, and it is revoked. A rule that let a forbidden source reach a guarded port before
+//! stays as it is now.
 //!
 //! ## Why it is risky
 //! A rule that is modified leaves no trace in the number of rules, and cuts off or lets in at one stroke. MITRE ATT&CK
@@ -15,8 +16,9 @@
 //!
 //! ## Safety
 //! Interrupts new connections that only the modified rule permits, and lets in again what the rule permitted before. It
-//! can be undone: the inverse modifies the rules again. Earlier state: the baseline, then AWS Config's history, always the
-//! last state before the event; an event never tells what a rule was. Where neither knows, nothing is changed.
+//! can be undone: the inverse modifies the rules again, or authorizes what was revoked. Earlier state: the baseline, then
+//! AWS Config's history, always the last state before the event; an event never tells what a rule was. Where neither knows,
+//! nothing is changed.
 //!
 //! ## Tags
 //! `rescind:protected-tag`; `rescind:ports`, `rescind:allowed-cidrs` and `rescind:widest-source` say which rules are not
@@ -29,6 +31,7 @@ use rescind_lambda::prelude::*;
 use crate::calls;
 use crate::ec2::action;
 use crate::protected::{Protection, protected};
+use crate::put_back::{self, Change};
 use crate::rule::Rule;
 use crate::state::State;
 use crate::told::{self, Changed, Target, Told};
@@ -53,6 +56,12 @@ const OPERATIONS: &[Operation] = &[
     EARLIER_STATE_OPERATIONS[0],
     EARLIER_STATE_OPERATIONS[1],
     Operation::changes(action::MODIFY_RULES),
+    Operation::changes(action::REVOKE_INGRESS),
+    Operation::changes(action::REVOKE_EGRESS),
+    // The inverses of a revoke.
+    Operation::changes(action::AUTHORIZE_INGRESS),
+    Operation::changes(action::AUTHORIZE_EGRESS),
+    Operation::changes(action::CREATE_TAGS),
 ];
 
 impl Remediation for SecurityGroupRuleModified {
@@ -91,15 +100,13 @@ impl Remediation for SecurityGroupRuleModified {
         let before: Vec<Rule> = found.iter().filter_map(Found::before).cloned().collect();
         let open = settings.open_ones(&before, state, &resource.account, &common.trusted_accounts);
         let is_open = |modified: &Modified| modified.before.as_ref().is_some_and(|before| open.contains(&before));
-        let changed = found.iter().filter_map(Found::changed).filter(|modified| !is_open(modified));
-        let offenders: Vec<Modified> = changed.cloned().collect();
-        if let Some(one) = offenders.iter().find(|one| one.before.is_none() && !state.is_from_event) {
-            return Assessment::unclear(format!(
-                "{group} is protected, and a rule became {}; what it was, is not known: {}",
-                one.now.permits(),
-                state.earlier.why_unknown()
-            ));
-        }
+        let changed = found.iter().filter_map(Found::changed).filter(|modified| !is_open(modified)).cloned();
+        let (known, unknown): (Vec<Modified>, Vec<Modified>) =
+            changed.partition(|one| one.before.is_some() || state.is_from_event);
+        let ways = put_back::ways(changes(&known), state.rules());
+        let waiting = ways.waiting(&state.earlier);
+        let (waiting, offenders): (Vec<Modified>, Vec<Modified>) =
+            known.iter().cloned().partition(|one| waiting.contains(&&one.now));
         if !offenders.is_empty() {
             let what: Vec<String> = offenders.iter().map(Modified::in_words).collect();
             return Assessment::risky(
@@ -107,6 +114,19 @@ impl Remediation for SecurityGroupRuleModified {
                 offenders.iter().map(Modified::evidence).collect(),
                 offenders,
             );
+        }
+        if let Some(one) = unknown.first() {
+            return Assessment::unclear(format!(
+                "{group} is protected, and a rule became {}; what it was, is not known: {}",
+                one.now.permits(),
+                state.earlier.why_unknown()
+            ));
+        }
+        if let Some(one) = waiting.first() {
+            return Assessment::unclear(format!(
+                "{group} is protected, and {}; it can't become that again as long as another rule, which was modified, too, permits it",
+                one.in_words()
+            ));
         }
         if found.iter().any(|one| matches!(one, Found::Back)) {
             return Assessment::already_safe(format!("{group} is protected; its modified rule is as it was before"));
@@ -118,14 +138,16 @@ impl Remediation for SecurityGroupRuleModified {
 
     fn plan(&self, subject: &Subject<'_, Self>, offenders: &[Modified]) -> Plan {
         let Some(group) = &subject.state.group else { return Plan::default() };
-        let known = offenders.iter().filter_map(|one| Some((&one.now, one.before.as_ref()?)));
-        let (back, there): (Vec<_>, Vec<_>) = known.map(|(now, before)| ((now, before), (now, now))).unzip();
-        if back.is_empty() {
+        let known = changes(offenders);
+        if known.is_empty() {
             let note = "what it was, the event does not tell: in an account, the baseline and AWS Config are asked";
             return Plan::default().noting(note);
         }
-        let step = Step::planned(calls::modify(&group.id, &back), calls::modify(&group.id, &there));
-        Plan::of([step]).noting(format!("put back {}", subject.state.earlier.as_of()))
+        let ways = put_back::ways(known, subject.state.rules());
+        let surplus = ways.surplus(&subject.state.earlier).into_iter().cloned();
+        let (revoked, too_large) = put_back::revoked(&group.id, surplus);
+        let note = too_large.map_or_else(|| format!("put back {}", subject.state.earlier.as_of()), str::to_owned);
+        Plan::of(ways.steps(&group.id).into_iter().chain(revoked)).noting(note)
     }
 
     async fn make(&self, scope: &Scope, call: &Call) -> Result<(), CallError> {
@@ -145,21 +167,25 @@ enum Found {
 
 fn find(told: &Told, all: &[Told], state: &State) -> Found {
     let Some(now) = state.rules().iter().find(|rule| told.is(rule)) else { return Found::Other };
+    let permits_as_told = told.is_still(now);
     let is_described = |rule: &Rule| rule.description.is_none() || rule.description == now.description;
-    let is_as_told = told.is_still(now) && told.rule.as_ref().is_none_or(is_described);
+    let is_as_told = permits_as_told && told.rule.as_ref().is_none_or(is_described);
     let before = state.earlier.of_modified(told, all, state.rules());
     let before = before.map(|before| Rule { id: now.id.clone(), tags: now.tags.clone(), ..before.clone() });
-    match before {
+    let is_changed = match &before {
         Some(before) if before.reads_as(now) => {
-            if is_as_told {
-                Found::Other
-            } else {
-                Found::Back
-            }
+            return if is_as_told { Found::Other } else { Found::Back };
         }
-        before if is_as_told => Found::Changed(Box::new(Modified { now: now.clone(), before })),
-        _ => Found::Other,
-    }
+        Some(before) if before.is_same_as(now) => is_as_told,
+        // What it permits was changed, however it is described by now: no event tells of that.
+        Some(_) | None => permits_as_told,
+    };
+    if is_changed { Found::Changed(Box::new(Modified { now: now.clone(), before })) } else { Found::Other }
+}
+
+/// The rules that were modified, each with what it was.
+fn changes(modified: &[Modified]) -> Vec<Change<'_>> {
+    modified.iter().filter_map(|one| Some((&one.now, one.before.as_ref()?))).collect()
 }
 
 impl Found {

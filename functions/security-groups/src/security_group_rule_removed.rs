@@ -15,8 +15,9 @@
 //! ## Safety
 //! Interrupts nothing: it lets in or out again what was let before. It can be undone: the inverse revokes the rules again.
 //! They come back under new ids. Earlier state: the event, where it tells the removed rules, their tags by the baseline or
-//! AWS Config's history; else these tell all of it. What AWS Config had not seen in the group before is not put back. From a
-//! request alone nothing is, either: in a default VPC it may name rules that were never there.
+//! AWS Config's history; else these tell all of it, and what a rule was that was modified before it was removed. What AWS
+//! Config had not seen in the group before is not put back. From a request alone nothing is, either: in a default VPC it may
+//! name rules that were never there.
 //!
 //! ## Tags
 //! `rescind:protected-tag`; `rescind:ports`, `rescind:allowed-cidrs` and `rescind:widest-source` say which rules are not
@@ -31,6 +32,7 @@ use crate::calls;
 use crate::earlier::Earlier;
 use crate::ec2::action;
 use crate::protected::{Protection, protected};
+use crate::put_back;
 use crate::rule::Rule;
 use crate::state::State;
 use crate::told::{self, Changed, Target, Told};
@@ -90,8 +92,7 @@ impl Remediation for SecurityGroupRuleRemoved {
         let group = state.id().unwrap_or(&resource.id);
         let (unseen, told): (Vec<&Told>, Vec<&Told>) = told.iter().partition(|told| is_unseen(told, state));
         let removed: Vec<Rule> = told.iter().filter_map(|told| removed_rule(told, *is_certain, state)).collect();
-        let (back, gone): (Vec<Rule>, Vec<Rule>) =
-            removed.iter().cloned().partition(|rule| state.rules().iter().any(|live| live.is_same_as(rule)));
+        let (back, gone) = still_lost(&removed, state);
         let open = settings.open_ones(&gone, state, &resource.account, &common.trusted_accounts);
         let missing: Vec<Rule> = gone.iter().filter(|rule| !open.contains(rule)).cloned().collect();
         if let Earlier::Unread(problem) = &state.earlier
@@ -113,6 +114,14 @@ impl Remediation for SecurityGroupRuleRemoved {
                 "{group} is protected and may have lost rules; which, is not known: {why}"
             ));
         }
+        if let Some(rule) =
+            back.iter().find(|rule| stands_in(rule, state).is_some_and(|live| state.earlier.was_another(live)))
+        {
+            return Assessment::unclear(format!(
+                "{group} is protected and has lost {}; another rule, which was modified, permits that as long as it is not put back",
+                rule.permits()
+            ));
+        }
         if !back.is_empty() {
             return Assessment::already_safe(format!(
                 "{group} is protected and had lost {}; it is there again",
@@ -130,40 +139,46 @@ impl Remediation for SecurityGroupRuleRemoved {
 
     fn plan(&self, subject: &Subject<'_, Self>, offenders: &[Rule]) -> Plan {
         let Some(group) = &subject.state.group else { return Plan::default() };
-        let (rules, too_large) = calls::with_tags_that_fit(offenders.iter().cloned());
-        let steps = calls::by_call(&rules).into_iter().map(|(direction, rules)| {
-            let back = calls::authorize(&group.id, direction, &rules);
-            Step::planned(back, calls::revoke_alike(&group.id, direction, &rules))
-        });
+        let (steps, too_large) = put_back::authorized(&group.id, offenders.iter().cloned());
         let note = too_large.map_or_else(|| format!("put back {}", subject.state.earlier.as_of()), str::to_owned);
         Plan::of(steps).noting(note)
     }
 
     async fn make(&self, scope: &Scope, call: &Call) -> Result<(), CallError> {
-        calls::make(scope, call).await
+        calls::put_back(scope, call).await
     }
 }
 
 /// Whether the earlier state is known and did not have the rule: it stood for a short time only, or never, and an event
 /// alone is not believed.
 fn is_unseen(told: &Told, state: &State) -> bool {
-    let Some(rule) = &told.rule else { return false };
-    matches!(state.earlier, Earlier::Rules { .. })
-        && !state.earlier.of_removed(told).is_some_and(|earlier| earlier.is_same_as(rule))
+    told.rule.is_some() && matches!(state.earlier, Earlier::Rules { .. }) && state.earlier.of_removed(told).is_none()
 }
 
-/// The rule as it was: what the event tells of it, if that is certain, with the tags that the earlier state tells.
+/// The rule as it was: what the event tells of it, if that is certain, with what the earlier state tells beside. Where that knows
+/// another one by this id, the rule was modified before it was removed, and the other one is what the group has lost.
 fn removed_rule(told: &Told, is_certain: bool, state: &State) -> Option<Rule> {
-    let earlier = state.earlier.of_removed(told);
-    match &told.rule {
-        Some(rule) if is_certain => {
-            let tags = earlier.map(|earlier| earlier.tags.clone()).unwrap_or_default();
-            Some(Rule { tags, ..rule.clone() })
+    match (&told.rule, state.earlier.of_removed(told)) {
+        (Some(rule), Some(earlier)) if is_certain && earlier.is_same_as(rule) => {
+            Some(rule.clone().completed_by(earlier))
         }
+        (Some(rule), None) if is_certain => Some(Rule { tags: Vec::new(), ..rule.clone() }),
         // Nothing else can be known where nothing may be read.
-        Some(rule) if state.is_from_event => Some(rule.clone()),
-        _ => earlier.cloned(),
+        (Some(rule), None) if state.is_from_event => Some(rule.clone()),
+        (_, earlier) => earlier.cloned(),
     }
+}
+
+/// The live rule that permits what this one did.
+fn stands_in<'s>(rule: &Rule, state: &'s State) -> Option<&'s Rule> {
+    state.rules().iter().find(|live| live.is_same_as(rule))
+}
+
+/// Those of the rules that are permitted again, and those that are not; each once.
+fn still_lost(removed: &[Rule], state: &State) -> (Vec<Rule>, Vec<Rule>) {
+    let is_first = |(index, rule): &(usize, &Rule)| !removed.iter().take(*index).any(|one| one.is_same_as(rule));
+    let each = removed.iter().enumerate().filter(is_first).map(|(_, rule)| rule.clone());
+    each.partition(|rule| stands_in(rule, state).is_some())
 }
 
 fn list(rules: &[Rule]) -> String {

@@ -1,5 +1,7 @@
 //! How a group stands, and how it stood: what the remediations of this function judge.
 
+use std::collections::BTreeSet;
+
 use rescind::journal::Facts;
 use rescind::{Call, Resource};
 use rescind_lambda::{CallError, ResourceState, Scope};
@@ -9,7 +11,7 @@ use crate::earlier::Earlier;
 use crate::ec2::{self, GroupRef, SecurityGroup};
 use crate::exposure::PrefixLists;
 use crate::rule::{Rule, Source};
-use crate::told::Target;
+use crate::told::{Changed, Target};
 
 /// How a group stands.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -20,6 +22,8 @@ pub struct State {
     pub lists: PrefixLists,
     /// Its rules before the change, where the event does not tell them.
     pub earlier: Earlier,
+    /// Other groups that modified rules named before, and that are there.
+    pub groups: BTreeSet<String>,
     /// Nothing was read: this is what the event alone tells.
     pub is_from_event: bool,
 }
@@ -42,7 +46,7 @@ impl State {
             let earlier = Box::pin(Earlier::read(scope, resource, target.time));
             let (group, earlier) = futures_util::future::join(group, earlier).await;
             let (group, lists) = group?;
-            return Ok(Self { group, lists, earlier, is_from_event: false });
+            return Self { group, lists, earlier, ..Self::default() }.with_what_was_named(scope, target).await;
         }
         let (group, lists) = group.await?;
         let mut state = Self { group, lists, ..Self::default() };
@@ -50,7 +54,42 @@ impl State {
             let resource = Resource { id: group.id.clone(), ..resource.clone() };
             state.earlier = Box::pin(Earlier::read(scope, &resource, target.time)).await;
         }
-        Ok(state)
+        state.with_what_was_named(scope, target).await
+    }
+
+    /// Reads what the changed rules named before the change and no rule names now: that may be gone by now.
+    async fn with_what_was_named(mut self, scope: &Scope, target: &Target) -> Result<Self, CallError> {
+        let told = target.rules().unwrap_or_default().iter();
+        let before = told.filter_map(|told| self.earlier.of_changed(told, &target.changed, self.rules()));
+        let (mut lists, mut groups) = (BTreeSet::new(), BTreeSet::new());
+        for rule in before {
+            match &rule.source {
+                Source::PrefixList(id) if !self.lists.contains_key(id) => lists.insert(id.clone()),
+                Source::Group { id, account: None, peering: None }
+                    if matches!(target.changed, Changed::Modified(_)) && self.id() != Some(id) =>
+                {
+                    groups.insert(id.clone())
+                }
+                _ => false,
+            };
+        }
+        if !lists.is_empty() || !groups.is_empty() {
+            let (lists, groups) = Box::pin(ec2::read_named(scope, &lists, groups)).await?;
+            self.lists.extend(lists);
+            self.groups = groups;
+        }
+        Ok(self)
+    }
+
+    /// Whether a modification can name this: a group of another account it can't.
+    pub fn can_name(&self, source: &Source) -> bool {
+        match source {
+            Source::Cidr(_) => true,
+            Source::PrefixList(id) => self.lists.get(id).is_some_and(Result::is_ok),
+            Source::Group { id, account, peering } => {
+                account.is_none() && peering.is_none() && (self.id() == Some(id) || self.groups.contains(id))
+            }
+        }
     }
 
     /// How the group stands as far as the event tells; `None` when it tells too little.
@@ -60,8 +99,8 @@ impl State {
         Some(Self {
             group: Some(SecurityGroup { id: id.clone(), tags: Vec::new(), rules }),
             lists: live.map(|state| state.lists.clone()).unwrap_or_default(),
-            earlier: Earlier::NotAsked,
             is_from_event: true,
+            ..Self::default()
         })
     }
 

@@ -168,3 +168,22 @@ async fn a_rule_that_was_modified_to_be_open_becomes_what_it_was_where_that_is_k
         (Status::Reverted, "ec2:RevokeSecurityGroupIngress")
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_modified_rule_goes_where_another_one_is_by_now_what_it_was() {
+    let world = World::new("enforce").await;
+    let (group, rule) = group(&world).await;
+    world.record(&group).await;
+    let event = modified(&world, &group, &rule, "10.9.9.9/32").await;
+    let again = world.account.authorize(&group, &[permission("tcp", 5432, 5432, "10.0.0.0/16")]).await;
+    let changed = world.account.rules(&group).await;
+    let in_words = world.account.in_words(&group).await;
+    let outcome = world.outcome_by(RULE, &event).await;
+    assert_eq!(outcome.status, Status::Reverted, "{}", outcome.reason);
+    let left: Vec<SecurityGroupRule> =
+        changed.into_iter().filter(|one| one.security_group_rule_id() != Some(&rule)).collect();
+    assert_eq!(world.account.rules(&group).await, left);
+    assert!(left.contains(&again[0]));
+    assert_eq!(undo(&world, &outcome).await.status, Status::Undone);
+    assert_eq!(world.account.in_words(&group).await, in_words);
+}

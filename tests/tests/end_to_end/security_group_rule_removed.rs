@@ -1,6 +1,6 @@
 //! `security-group-rule-removed`: what a protected group has lost is put back as it was, and nothing else.
 
-use aws_sdk_ec2::types::SecurityGroupRule;
+use aws_sdk_ec2::types::{IpPermission, SecurityGroupRule, UserIdGroupPair};
 use rescind::{Status, Verdict};
 use rescind_tests::account::permission;
 use rescind_tests::{World, cloudtrail, now};
@@ -173,4 +173,50 @@ async fn a_request_alone_is_believed_only_as_far_as_the_earlier_state_confirms_i
     let outcome = world.outcome(&new_event(without_response(event.clone(), ids))).await;
     assert_eq!(outcome.status, Status::Reverted, "{}", outcome.reason);
     assert_eq!(world.account.in_words(&group).await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rule_that_was_modified_and_then_removed_comes_back_as_it_was_before_both() {
+    let world = World::new("enforce").await;
+    let (group, rules) = group(&world, true).await;
+    world.record(&group).await;
+    let before = world.account.in_words(&group).await;
+    let id = inbound(&rules, 5432)[0].security_group_rule_id().expect("an id").to_owned();
+    world.account.modify(&group, &id, 5432, "10.9.9.9/32", "now-another").await;
+    let lost = inbound(&world.account.rules(&group).await, 5432);
+    world.account.revoke(&group, &lost).await;
+    let outcome = world.outcome(&cloudtrail::revoked(&world.account.id, &world.alice(), &group, &lost)).await;
+    assert_eq!(outcome.status, Status::Reverted, "{}", outcome.reason);
+    assert_eq!(world.account.in_words(&group).await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rule_that_names_a_group_which_is_gone_keeps_no_other_away() {
+    let world = World::new("enforce").await;
+    let (group, rules) = group(&world, true).await;
+    let mut others = Vec::new();
+    for name in ["gone", "there"] {
+        others.push(world.account.group(name, None).await);
+    }
+    let permissions: Vec<IpPermission> = others
+        .iter()
+        .map(|other| {
+            let pair = UserIdGroupPair::builder().group_id(other).build();
+            let permission = IpPermission::builder().ip_protocol("tcp").from_port(6379).to_port(6379);
+            permission.user_id_group_pairs(pair).build()
+        })
+        .collect();
+    let mut lost = world.account.authorize(&group, &permissions).await;
+    world.record(&group).await;
+    let before = world.account.in_words(&group).await;
+    lost.extend(inbound(&rules, 5432));
+    world.account.revoke(&group, &lost).await;
+    let request = world.account.ec2().delete_security_group().group_id(&others[0]);
+    request.send().await.expect("the group is deleted");
+    let event = cloudtrail::revoked(&world.account.id, &world.alice(), &group, &lost);
+    let input = world.route(&event).await.remove(0).input;
+    let error = world.invoke(&input).await.expect_err("one rule can't be put back");
+    assert!(error.message.contains(&format!("{} can't be named", others[0])), "{}", error.message);
+    let expected: Vec<String> = before.into_iter().filter(|line| !line.contains(&others[0])).collect();
+    assert_eq!(world.account.in_words(&group).await, expected);
 }
