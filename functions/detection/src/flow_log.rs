@@ -38,8 +38,10 @@ pub const OPERATIONS: &[Operation] = &[
     EARLIER_STATE_OPERATIONS[1],
     Operation::changes(CREATE),
     Operation::changes(DELETE),
-    // What EC2 asks for beside `CreateFlowLogs`: for tags, for CloudWatch Logs, for S3 and Firehose.
+    // What EC2 asks for beside `CreateFlowLogs`: for tags, for CloudWatch Logs, for S3 and Firehose (Amazon CloudWatch Logs user guide, *Logs
+    // sent to Firehose*).
     Operation::changes("ec2:CreateTags"),
+    Operation::changes("firehose:TagDeliveryStream"),
     Operation::changes("iam:PassRole"),
     Operation::changes("logs:CreateLogDelivery"),
     Operation::changes("logs:DeleteLogDelivery"),

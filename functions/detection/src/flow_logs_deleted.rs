@@ -13,8 +13,9 @@
 //! ## Safety
 //! It interrupts nothing. The traffic from the deletion until the outcome's end stays unrecorded, and AWS needs some minutes to begin. It
 //! can be undone: the new one is deleted, found by its definition. Earlier state: the baseline or AWS Config's history; where neither
-//! knows, it is `reported`. For a destination in CloudWatch Logs the role may pass roles to VPC Flow Logs. The policy of a bucket is not
-//! touched: it has to let the records in still. Where the network is gone, too, it is `failed`.
+//! knows, it is `reported`. Repeats count by network and destination: ids differ. For a destination in CloudWatch Logs the role may pass
+//! roles to VPC Flow Logs; for one in Firehose it may give streams the tag `LogDeliveryEnabled`, as AWS does then. The policy of a bucket
+//! is not touched: it has to let the records in still. Where the network is gone, too, it is `failed`.
 //!
 //! ## Tags
 //! Those of every remediation. A flow log that is gone has no tags: exempt the principal.
@@ -43,6 +44,11 @@ impl Remediation for FlowLogsDeleted {
 
     fn hear(&self, signal: &Signal, call: &ApiCall) -> Vec<Heard<Deleted>> {
         Deleted::heard(signal, call)
+    }
+
+    /// All as one: each that is made anew has another id, and its offender tells whose traffic it records, and where.
+    fn remembered_as<'a>(&self, _: &'a str) -> &'a str {
+        flow_log::KIND
     }
 
     /// An event never tells what it was.
@@ -74,18 +80,12 @@ impl Remediation for FlowLogsDeleted {
         let (piece, _) = was.piece();
         if subject.state.get(&piece).is_some() {
             let since = since.as_deref().unwrap_or("later");
-            let reason = format!(
-                "{gone}; one like it is there since {since}, and what passed {network} in between is not recorded"
-            );
-            return Assessment::already_safe(reason);
+            let gap = format!("what passed {network} in between is not recorded");
+            return Assessment::already_safe(format!("{gone}; one like it is there since {since}, and {gap}"));
         }
-        Assessment::risky(
-            format!(
-                "{gone}: what passes {network} is not recorded in {destination} from then until one like it is made"
-            ),
-            vec![Evidence::new([("deleted", id.clone()), ("of", network), ("to", destination)])],
-            vec![piece],
-        )
+        let gap = format!("what passes {network} is not recorded in {destination} from then until one like it is made");
+        let evidence = Evidence::new([("deleted", id.clone()), ("of", network), ("to", destination)]);
+        Assessment::risky(format!("{gone}: {gap}"), vec![evidence], vec![piece])
     }
 
     fn plan(&self, subject: &Subject<'_, Self>, offenders: &[String]) -> Plan {

@@ -17,8 +17,8 @@
 //! (Elastic IP addresses and those of network interfaces and NAT gateways), the ranges of AWS's own prefix lists, and `rescind:never-block`.
 //! Never for a source that can be forged: a probed port, UDP; and never an address that the instance itself called. An address counts where
 //! TCP connections carried guessed passwords, or where one came from whom the owner's own list has: a forged sender could have cut off only whom
-//! that list already calls hostile. Where an ACL has no more room, the block that ends first goes. ACLs of a VPC that
-//! another account shares can't be changed: that is told.
+//! that list already calls hostile. Where an ACL has no more room, the block that ends first goes. No end of a block ends a later one of the
+//! same address. ACLs of a VPC that another account shares can't be changed: that is told.
 //!
 //! ## Tags
 //! `rescind:block-for`, `rescind:never-block`, `rescind:rule-numbers`, and those of every remediation.
@@ -138,7 +138,7 @@ impl Remediation for BlockAddress {
     }
 
     async fn read(&self, scope: &Scope, resource: &Resource, target: &Target) -> Result<State, CallError> {
-        State::read(scope, resource, &target.instance, target.caller).await
+        State::read(scope, resource, &target.instance, target.caller, &target.outcome).await
     }
 
     fn assess(&self, subject: &Subject<'_, Self>) -> Assessment<LetIn> {
@@ -202,11 +202,12 @@ impl Remediation for BlockAddress {
                 first.push(Step::lasting(calls::allow_again(acl, entry.source.addr(), entry.number)));
                 first.push(Step::lasting(calls::untag(acl, std::slice::from_ref(tag))).may_fail());
             }
-            let tag = [calls::tag_of(*address, until, &target.outcome)];
-            // It is for people, and for making room.
+            let tag = calls::tag_of(*address, until, &target.outcome, place.number);
+            let end = calls::end(acl, *address, place.number, &tag);
+            blocks.push(Step::planned(calls::deny(acl, *address, place.number), end));
+            // It is for people, for making room, and for ending no block of another outcome.
+            let tag = [tag];
             first.push(Step::planned(calls::tag(acl, &tag), calls::untag(acl, &tag)).may_fail());
-            let deny = calls::deny(acl, *address, place.number);
-            blocks.push(Step::planned(deny, calls::allow_again(acl, *address, place.number)));
         }
         let steps = Plan::side_by_side(first).into_iter().chain(Plan::side_by_side(blocks));
         Plan::of(steps).noting(format!("until {}", until.format("%Y-%m-%d %H:%M UTC")))

@@ -13,7 +13,7 @@ use rescind::{Call, addresses, journal};
 use rescind_lambda::{CallError, CallFailure, Scope, lacks, parameter, unless_gone};
 use serde_json::{Value, json};
 
-use crate::network_acl::{Entry, State};
+use crate::network_acl::{Acl, Entry, State};
 use crate::{instance, network_acl, schedule};
 
 /// The IAM actions of these calls.
@@ -93,25 +93,40 @@ fn numbers(text: &str) -> Option<(i32, i32)> {
 /// What begins the key of the tag that a network ACL has for each address that is blocked there. Entries have no tags.
 const TAG: &str = "rescind:blocks:";
 
-/// When a block ends.
+/// When a block ends, and whose it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ending {
     /// The moment.
     pub until: DateTime<Utc>,
+    /// The outcome that ends it.
+    pub outcome: String,
+    /// The number of its entry; `None` where the tag does not tell.
+    pub number: Option<i32>,
     /// The tag that tells.
     pub tag: (String, String),
+}
+
+impl Ending {
+    /// Whether it is the end of the block that has an entry of this number.
+    pub fn is_of(&self, number: i32) -> bool {
+        self.number.is_none_or(|own| own == number)
+    }
 }
 
 /// When the block of an address ends, as the ACL's tags tell; `None` when it is none of ours.
 pub fn end_of(tags: &[(String, String)], address: IpAddr) -> Option<Ending> {
     let tag = tags.iter().find(|(key, _)| *key == format!("{TAG}{address}"))?;
-    let until = DateTime::parse_from_rfc3339(tag.1.split('/').next()?).ok()?.to_utc();
-    Some(Ending { until, tag: tag.clone() })
+    let mut parts = tag.1.split('/');
+    let until = DateTime::parse_from_rfc3339(parts.next()?).ok()?.to_utc();
+    let outcome = parts.next()?.to_owned();
+    let number = parts.next().and_then(|number| number.parse().ok());
+    Some(Ending { until, outcome, number, tag: tag.clone() })
 }
 
-/// The tag that tells when the block of an address ends, and which outcome it is of.
-pub fn tag_of(address: IpAddr, until: DateTime<Utc>, outcome: &str) -> (String, String) {
-    (format!("{TAG}{address}"), format!("{}/{outcome}", until.to_rfc3339_opts(SecondsFormat::Secs, true)))
+/// The tag that tells when the block of an address ends, which outcome it is of, and by which entry it is made.
+pub fn tag_of(address: IpAddr, until: DateTime<Utc>, outcome: &str, number: i32) -> (String, String) {
+    let until = until.to_rfc3339_opts(SecondsFormat::Secs, true);
+    (format!("{TAG}{address}"), format!("{until}/{outcome}/{number}"))
 }
 
 /// Denies an address everything, inbound.
@@ -132,10 +147,19 @@ pub fn allow_again(acl: &str, address: IpAddr, number: i32) -> Call {
     call(action::DELETE_ENTRY, json!({"NetworkAclId": acl, "RuleNumber": number, "Egress": false, family: range}))
 }
 
+/// As [`allow_again`], for the block of which this tag tells. What an outcome made may be gone before it ends, and the same address be
+/// blocked anew, by an entry of the same number.
+pub fn end(acl: &str, address: IpAddr, number: i32, tag: &(String, String)) -> Call {
+    let Call { call, mut parameters } = allow_again(acl, address, number);
+    if let Some(parameters) = parameters.as_object_mut() {
+        parameters.insert("Tags".to_owned(), tags_told(std::slice::from_ref(tag)));
+    }
+    Call { call, parameters }
+}
+
 /// Sets tags of a network ACL.
 pub fn tag(acl: &str, tags: &[(String, String)]) -> Call {
-    let tags: Vec<Value> = tags.iter().map(|(key, value)| json!({"Key": key, "Value": value})).collect();
-    call(action::CREATE_TAGS, json!({"Resources": [acl], "Tags": tags}))
+    call(action::CREATE_TAGS, json!({"Resources": [acl], "Tags": tags_told(tags)}))
 }
 
 /// Removes tags of a network ACL, as far as they still have these values.
@@ -145,6 +169,10 @@ pub fn untag(acl: &str, tags: &[(String, String)]) -> Call {
 
 fn call(action: &str, parameters: Value) -> Call {
     Call { call: action.to_owned(), parameters }
+}
+
+fn tags_told(tags: &[(String, String)]) -> Value {
+    tags.iter().map(|(key, value)| json!({"Key": key, "Value": value})).collect()
 }
 
 fn pairs(parameters: &Value) -> Vec<(String, String)> {
@@ -160,6 +188,19 @@ fn source(parameters: &Value) -> Option<IpNet> {
     text(parameters, "cidrBlock").or_else(|| text(parameters, "ipv6CidrBlock")).and_then(addresses::parse)
 }
 
+/// The entry that a call of [`allow_again`] or [`end`] takes away, if it stands. It does not, once something else has its number: an entry of
+/// somebody else's, or the block that another outcome made of the same address, and ends later. Where no tag tells whose block it is,
+/// it ends: nothing else may end it.
+fn to_take_away(acl: &Acl, parameters: &Value) -> Option<Entry> {
+    let address = source(parameters)?.addr();
+    let entry = Entry::denying(address, numbered(parameters)?);
+    let (own, standing) = (end_of(&pairs(parameters), address), end_of(&acl.tags, address));
+    let is_anothers = own.zip(standing).is_some_and(|(own, standing)| {
+        standing.is_of(entry.number) && standing.outcome != own.outcome && standing.until > own.until
+    });
+    (acl.entries.contains(&entry) && !is_anothers).then_some(entry)
+}
+
 /// What a call of this module makes of a state. A schedule is no part of it: the state is that of network ACLs.
 pub fn applied(state: &State, call: &Call) -> State {
     let mut after = state.clone();
@@ -173,8 +214,8 @@ pub fn applied(state: &State, call: &Call) -> State {
             let entry = source(named).map(|source| Entry { number, is_deny: true, is_all_traffic: true, source });
             acl.entries.extend(entry.filter(|_| is_free));
         }
-        (action::DELETE_ENTRY, Some(number)) => {
-            let gone = source(named).map(|source| Entry::denying(source.addr(), number));
+        (action::DELETE_ENTRY, _) => {
+            let gone = to_take_away(acl, named);
             acl.entries.retain(|entry| Some(*entry) != gone);
         }
         (action::CREATE_TAGS, _) => {
@@ -234,23 +275,23 @@ async fn create_entry(client: &Client, call: &Call) -> Result<(), CallError> {
         answer => return answer.map(drop),
     };
     // An earlier try of this very call made it, or somebody else was faster.
-    let standing = network_acl::read_entry(client, acl, number).await?;
-    if standing == Some(Entry::denying(source.addr(), number)) {
+    let standing = network_acl::read_acl(client, acl).await?;
+    if standing.is_some_and(|acl| acl.entries.contains(&Entry::denying(source.addr(), number))) {
         return Ok(());
     }
     Err(CallError { failure: CallFailure::Gone, ..error })
 }
 
-/// Takes the entry away that denies an address everything. Another one of that number is somebody else's, and stays: this one is gone.
+/// Takes the entry away that denies an address everything. Another one of that number stays: this one is gone.
 async fn delete_entry(client: &Client, call: &Call) -> Result<(), CallError> {
     let (acl, number) = entry_of(call)?;
-    let source = source(&call.parameters).ok_or_else(|| lacks(call, "CidrBlock"))?;
-    let standing = match network_acl::read_entry(client, acl, number).await {
+    source(&call.parameters).ok_or_else(|| lacks(call, "CidrBlock"))?;
+    let standing = match network_acl::read_acl(client, acl).await {
         // The whole ACL is.
         Err(error) if error.failure == CallFailure::Gone => None,
         answer => answer?,
     };
-    if standing != Some(Entry::denying(source.addr(), number)) {
+    if standing.and_then(|acl| to_take_away(&acl, &call.parameters)).is_none() {
         return Ok(());
     }
     let request = client.delete_network_acl_entry().network_acl_id(acl).rule_number(number).egress(false);

@@ -187,8 +187,13 @@ impl State {
         })
     }
 
-    /// Whether a network interface has the isolating group, and no other.
+    /// Whether nothing gets through a network interface: it has the isolating group and no other, and that group has no rule.
     pub fn is_isolated(&self, interface: &Interface) -> bool {
+        self.has_isolating_group(interface) && self.isolated.as_ref().is_some_and(|group| group.rules == Rules::Nothing)
+    }
+
+    /// Whether a network interface has the isolating group, and no other, whatever that lets through.
+    pub fn has_isolating_group(&self, interface: &Interface) -> bool {
         let isolated = self.isolated.as_ref().map(|group| group.id.as_str());
         isolated.is_some_and(|isolated| interface.groups.iter().map(String::as_str).eq([isolated]))
     }

@@ -19,7 +19,8 @@
 //! groups, the instance its tags and its protection as it was; the snapshots stay, and so do the two groups. Earlier state:
 //! live. Connections that are tracked outlive a swap of groups. So, once isolated, an interface gets a group that lets
 //! everything through, whose connections are not tracked, and then the isolating one again, which ends them: for a moment
-//! it can be reached. `rescind:connections` = `leave` leaves these steps out. At rest that group lets nothing through. What is always tracked
+//! it can be reached. `rescind:connections` = `leave` leaves these steps out. At rest that group lets nothing through. Where the isolating
+//! group itself lets everything out again, the next finding has it closed and the connections cut. What is always tracked
 //! (ICMP; connections by way of load balancers, NAT gateways and interface endpoints) goes on until it ends, and security
 //! groups don't filter DNS by the VPC's resolver. Interfaces in other VPCs and branches of a trunk interface are not cut off, and are told. An Auto Scaling group may terminate the instance when it fails its health
 //! checks, whatever protects it. `rescind:detach` = `auto-scaling-group` takes it out, if it is in service there, and the group starts another one in
@@ -47,7 +48,7 @@ use rescind_lambda::prelude::*;
 use crate::containment::{self as calls, action};
 use crate::detachment::{self, Scopes, Targets, Ties};
 use crate::instance::{self, ISOLATED, Instance, Interface, Rules, State, UNTRACKED};
-use crate::isolation::{Named, Part, Wanted, evidence, limits, marks, parts, prepare};
+use crate::isolation::{Named, Part, Wanted, evidence, leak, limits, marks, parts, prepare};
 
 /// See the module.
 #[derive(Debug, Clone, Copy)]
@@ -164,7 +165,8 @@ impl Remediation for IsolateInstance {
             return Assessment::unclear(reason);
         }
         let offenders = parts(state, instance, **settings);
-        let why = format!("{id}: {} ({finding}){}", finding.reason, limits(&state.ties, instance));
+        let leak = leak(state, instance).unwrap_or_default();
+        let why = format!("{id}: {} ({finding}){leak}{}", finding.reason, limits(&state.ties, instance));
         if offenders.is_empty() {
             return Assessment::already_safe(format!("{why}; it is isolated already"));
         }
@@ -197,14 +199,14 @@ impl Remediation for IsolateInstance {
         let swap = |interface: &Interface, to: &Named| {
             let call = calls::swap(&interface.id, &to.id);
             // Where an earlier delivery was cut off, its steps tell what stood before.
-            let is_begun = state.is_isolated(interface) || interface.groups.iter().eq([&untracked.id]);
+            let is_begun = state.has_isolating_group(interface) || interface.groups.iter().eq([&untracked.id]);
             if is_begun {
                 Step::lasting(call)
             } else {
                 Step::planned(call, calls::swap_back(&interface.id, &interface.groups))
             }
         };
-        let standing = reachable.iter().filter(|interface| !state.is_isolated(interface));
+        let standing = reachable.iter().filter(|interface| !state.has_isolating_group(interface));
         let first = snapshots.into_iter().chain(standing.map(|interface| swap(interface, &isolated)));
         if settings.cuts_connections {
             let last = reachable.iter().map(|interface| swap(interface, &isolated));

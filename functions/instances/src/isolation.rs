@@ -137,6 +137,14 @@ pub fn parts(state: &State, instance: &Instance, settings: Wanted) -> Vec<Part> 
     parts
 }
 
+/// That the group by which an instance is cut off lets something out, for the outcome's sentence: somebody gave it rules again, or closed
+/// it only half.
+pub fn leak(state: &State, instance: &Instance) -> Option<String> {
+    let is_leaking = |interface: &&Interface| state.has_isolating_group(interface) && !state.is_isolated(interface);
+    let group = instance.interfaces.iter().find(is_leaking).and(state.isolated.as_ref())?;
+    Some(format!("; {}, which is to isolate it, lets something out", group.id))
+}
+
 /// What could not be looked at of that which the owner wants it taken out of, for the outcome's sentence.
 pub fn limits(ties: &Ties, instance: &Instance) -> String {
     let unread =
@@ -188,7 +196,7 @@ pub fn marks(standing: &State, instance: &Instance, offenders: &[Part], outcome:
             ("rescind:finding".to_owned(), finding.to_owned()),
         ];
         // As many as there is room for, and as are known where another delivery began; the journal has them all.
-        for interface in instance.interfaces.iter().take(6).filter(|one| !standing.is_isolated(one)) {
+        for interface in instance.interfaces.iter().take(6).filter(|one| !standing.has_isolating_group(one)) {
             let groups: String = interface.groups.join(",").chars().take(256).collect();
             tags.push((format!("rescind:groups-of-{}", interface.id), groups));
         }

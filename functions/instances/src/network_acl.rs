@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use aws_sdk_ec2::Client;
-use aws_sdk_ec2::types::{Filter, NetworkAclEntry, RuleAction};
+use aws_sdk_ec2::types::{Filter, NetworkAcl, NetworkAclEntry, RuleAction};
 use chrono::{DateTime, Utc};
 use futures_util::future::try_join_all;
 use ipnet::IpNet;
@@ -42,6 +42,8 @@ pub struct State {
     pub acls: Vec<Acl>,
     /// The address in question.
     pub address: Option<IpAddr>,
+    /// The outcome for which this was read: its blocks are told apart from those of others.
+    pub outcome: String,
     /// Addresses of the account itself in the Region: those of NAT gateways, and the one in question if an Elastic IP address or a
     /// network interface is it.
     pub own: Vec<IpAddr>,
@@ -158,7 +160,13 @@ impl State {
     ///
     /// # Errors
     /// When EC2 could not be asked: who is not known to be a stranger is not blocked.
-    pub async fn read(scope: &Scope, resource: &Resource, instance: &str, address: IpAddr) -> Result<Self, CallError> {
+    pub async fn read(
+        scope: &Scope,
+        resource: &Resource,
+        instance: &str,
+        address: IpAddr,
+        outcome: &str,
+    ) -> Result<Self, CallError> {
         let client = instance::client(scope);
         let (found, acls, elastic, gateways, interfaces, services) = tokio::join!(
             Box::pin(instance::describe(&client, instance)),
@@ -183,6 +191,7 @@ impl State {
             instance: behind,
             acls: acls?,
             address: Some(address),
+            outcome: outcome.to_owned(),
             own,
             services: services?,
             expiry: scope.expiry().cloned(),
@@ -226,12 +235,17 @@ impl ResourceState for State {
         self.instance.as_ref().map(|instance| instance.tags.as_slice()).unwrap_or_default()
     }
 
-    /// Where the address in question, and no other, is blocked.
+    /// Where the address in question, and no other, is blocked, and by which other outcome, if so.
     fn facts(&self) -> Facts {
         let mut facts = Facts::new();
         for acl in &self.acls {
             let Some(address) = self.address else { continue };
-            let numbers: Vec<String> = acl.blocks_of(address).map(|entry| entry.number.to_string()).collect();
+            let ending = blocking::end_of(&acl.tags, address).filter(|ending| ending.outcome != self.outcome);
+            let told = |entry: &Entry| match &ending {
+                Some(ending) if ending.is_of(entry.number) => format!("{} of {}", entry.number, ending.outcome),
+                _ => entry.number.to_string(),
+            };
+            let numbers: Vec<String> = acl.blocks_of(address).map(told).collect();
             if !numbers.is_empty() {
                 facts.insert(format!("{address} in {}", acl.id), format!("entry {}", numbers.join(" ")));
             }
@@ -244,12 +258,11 @@ impl ResourceState for State {
     }
 }
 
-/// An inbound entry of a network ACL as it stands now, by its number.
-pub(crate) async fn read_entry(client: &Client, acl: &str, number: i32) -> Result<Option<Entry>, CallError> {
-    let answer = client.describe_network_acls().network_acl_ids(acl).send().await;
+/// A network ACL as it stands now.
+pub(crate) async fn read_acl(client: &Client, id: &str) -> Result<Option<Acl>, CallError> {
+    let answer = client.describe_network_acls().network_acl_ids(id).send().await;
     let answer = CallError::or(action::DESCRIBE_ACLS, answer)?;
-    let entries = answer.network_acls().iter().flat_map(|acl| acl.entries().iter().filter_map(entry));
-    Ok(entries.into_iter().find(|entry| entry.number == number))
+    Ok(answer.network_acls().first().map(acl))
 }
 
 /// Those of the account: it may see others, of VPCs that are shared with it, and may not change them.
@@ -258,20 +271,22 @@ async fn read_acls(client: &Client, account: &str) -> Result<Vec<Acl>, CallError
     let mut acls = Vec::new();
     while let Some(page) = pages.next().await {
         let page = CallError::or(action::DESCRIBE_ACLS, page)?;
-        for acl in page.network_acls().iter().filter(|acl| acl.owner_id().is_none_or(|owner| owner == account)) {
-            let subnets = acl.associations().iter().filter_map(|one| one.subnet_id().map(str::to_owned));
-            let pair = |tag: &aws_sdk_ec2::types::Tag| {
-                Some((tag.key()?.to_owned(), tag.value().unwrap_or_default().to_owned()))
-            };
-            acls.push(Acl {
-                id: acl.network_acl_id().unwrap_or_default().to_owned(),
-                subnets: subnets.collect(),
-                tags: acl.tags().iter().filter_map(pair).collect(),
-                entries: acl.entries().iter().filter_map(entry).collect(),
-            });
-        }
+        let is_own = |acl: &&NetworkAcl| acl.owner_id().is_none_or(|owner| owner == account);
+        acls.extend(page.network_acls().iter().filter(is_own).map(acl));
     }
     Ok(acls)
+}
+
+fn acl(acl: &NetworkAcl) -> Acl {
+    let subnets = acl.associations().iter().filter_map(|one| one.subnet_id().map(str::to_owned));
+    let pair =
+        |tag: &aws_sdk_ec2::types::Tag| Some((tag.key()?.to_owned(), tag.value().unwrap_or_default().to_owned()));
+    Acl {
+        id: acl.network_acl_id().unwrap_or_default().to_owned(),
+        subnets: subnets.collect(),
+        tags: acl.tags().iter().filter_map(pair).collect(),
+        entries: acl.entries().iter().filter_map(entry).collect(),
+    }
 }
 
 /// An inbound entry. The last ones, which deny the rest, have numbers that no other may have.

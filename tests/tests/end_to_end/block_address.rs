@@ -178,6 +178,33 @@ async fn where_there_is_no_more_room_the_block_that_ends_first_goes() {
     assert_eq!(denied().await, Vec::<String>::new());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_of_a_block_that_had_to_go_spares_a_later_one_of_the_same_address() {
+    let world = world().await;
+    let instance = run(&world, "web").await;
+    fill(&world, &acl_of(&world, &instance).await, 17).await;
+    let block = async |address: &str, age: i64| {
+        let mut event = guardduty::guessed_passwords(&world.account.id, &instance, address);
+        event["detail"]["updatedAt"] = json!((rescind_tests::now() - chrono::TimeDelta::hours(age)).to_rfc3339());
+        let outcome = blocked(&world, &event).await;
+        assert_eq!(outcome.status, Status::Reverted, "{}", outcome.reason);
+        outcome
+    };
+    let denied = async || -> Vec<String> {
+        let entries = in_words(&world, &instance).await.into_iter();
+        entries.filter(|entry| entry.contains("198.51.100.") && entry.starts_with("in ")).collect()
+    };
+    let first = block("198.51.100.1", 3).await;
+    // It makes room for another address, which makes room for the first one again: by the same number.
+    block("198.51.100.2", 2).await;
+    let again = block("198.51.100.1", 1).await;
+    for (outcome, left) in [(first, vec!["in 00001: deny 198.51.100.1/32"]), (again, vec![])] {
+        let undone = world.invoke(&json!({"undo": outcome.id, "expired": true})).await.expect("an outcome");
+        assert_eq!(undone.outcomes[0].status, Status::Undone, "{}", undone.outcomes[0].reason);
+        assert_eq!(denied().await, left);
+    }
+}
+
 /// GuardDuty gathers all who attack an instance in one finding, whose updates tell of the latest of them.
 #[tokio::test(flavor = "multi_thread")]
 async fn of_one_finding_each_attacker_is_blocked_and_again_when_the_block_is_over() {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use aws_sdk_ec2::types::{IpPermission, IpRange};
 use rescind::{Outcome, Status, Verdict};
 use rescind_tests::scenes::instances::{describe, in_words, run};
 use rescind_tests::{World, guardduty};
@@ -140,6 +141,31 @@ async fn an_isolating_group_with_rules_is_refused_aloud() {
     let error = world.deliver(&event).await.remove(0).expect_err("it is refused");
     assert!(error.message.contains("lets something through"), "{error:?}");
     assert_eq!(in_words(&world, &instance).await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_whose_isolating_group_lets_it_out_again_is_cut_off_anew() {
+    let lease = ("RESCIND_LEASE_MS".to_owned(), "500".to_owned());
+    let world = World::of("instances", "enforce", [lease]).await;
+    let instance = run(&world, "web").await;
+    let found = async || world.outcome(&guardduty::hostile_instance(&world.account.id, &instance)).await;
+    let first = found().await;
+    assert_eq!(first.status, Status::Reverted, "{}", first.reason);
+    let isolated = in_words(&world, &instance).await;
+    let ec2 = world.account.ec2();
+    let groups = ec2.describe_security_groups().send().await.expect("groups");
+    let isolating = groups.security_groups().iter().find(|group| group.group_name() == Some("rescind-isolated"));
+    let isolating = isolating.and_then(|group| group.group_id()).expect("it was made");
+    let everywhere = IpPermission::builder().ip_protocol("-1");
+    let everywhere = everywhere.ip_ranges(IpRange::builder().cidr_ip("0.0.0.0/0").build()).build();
+    let request = ec2.authorize_security_group_egress().group_id(isolating).ip_permissions(everywhere);
+    request.send().await.expect("it lets everything out");
+    assert_ne!(in_words(&world, &instance).await, isolated);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let again = found().await;
+    assert_eq!(again.status, Status::Reverted, "{}", again.reason);
+    assert!(again.reason.contains("lets something out"), "{}", again.reason);
+    assert_eq!(in_words(&world, &instance).await, isolated);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,6 +7,7 @@ mod block_address;
 mod credentials_compromised;
 mod detached_instances;
 mod every_remediation;
+mod flow_logs_deleted;
 mod imdsv1_allowed;
 mod isolate_instance;
 mod key_going_away;

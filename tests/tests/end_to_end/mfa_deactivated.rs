@@ -2,7 +2,7 @@
 
 use rescind::{Outcome, Status, Verdict};
 use rescind_tests::scenes::mfa::{RULE, deactivated, enable, in_words, user};
-use rescind_tests::{World, cloudtrail};
+use rescind_tests::{World, cloudtrail, now};
 use serde_json::json;
 
 async fn world() -> World {
@@ -37,15 +37,25 @@ async fn it_is_only_told_unless_the_owner_asks_for_more() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_device_from_before_is_enough_and_one_from_since_is_told() {
+async fn a_device_from_long_before_is_enough_and_one_from_lately_or_since_is_told() {
     let world = world().await;
     let name = user(&world, "carol").await;
     enable(&world, &name, "carol-2").await;
     // IAM and CloudTrail tell times in whole seconds.
     tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
-    let outcome = left(&world, &name).await;
+    let mut event = deactivated(&world, &name, &world.alice()).await;
+    world.proxy.clear();
+    let outcome = world.outcome(&event).await;
+    assert_eq!(outcome.status, Status::Reported, "{}", outcome.reason);
+    assert!(outcome.reason.contains(":mfa/carol-2 was enabled only at "), "{}", outcome.reason);
+    // The same, more than a day later.
+    let later = now() + chrono::TimeDelta::hours(25);
+    event["detail"]["eventTime"] = json!(later.to_rfc3339_opts(chrono::SecondsFormat::Secs, true));
+    event["detail"]["eventID"] = json!(cloudtrail::event_id());
+    let outcome = world.outcome(&event).await;
     assert_eq!((outcome.verdict, outcome.status), (Verdict::Risky, Status::AlreadySafe), "{}", outcome.reason);
     assert!(outcome.reason.contains(":mfa/carol-2 from before"), "{}", outcome.reason);
+    assert!(world.proxy.changes().is_empty(), "{:?}", world.proxy.operations());
 
     let name = user(&world, "dave").await;
     let event = deactivated(&world, &name, &world.alice()).await;

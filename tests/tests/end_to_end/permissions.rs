@@ -16,7 +16,8 @@ use serde_json::{Value, json};
 /// What Lambda itself uses in the function's name.
 const OF_LAMBDA: [&str; 3] = ["KeepFailures", "WriteLog", "PassExpiryRole"];
 /// What EC2 asks for beside another permission; never a call of its own.
-const WITH_ANOTHER: [&str; 4] = ["TagRulesPutBack", "TagFlowLogs", "PassFlowLogRole", "DeliverFlowLogs"];
+const WITH_ANOTHER: [&str; 5] =
+    ["TagRulesPutBack", "TagFlowLogs", "PassFlowLogRole", "DeliverFlowLogs", "DeliverToFirehose"];
 
 /// What the template grants to a function's code, but for the statements `without`.
 fn granted(world: &World, function: &str, without: &[&str]) -> BTreeSet<String> {

@@ -49,3 +49,25 @@ async fn the_policy_of_a_bucket_that_is_gone_is_not_put_on_its_successor() {
     assert!(outcome.reason.contains("is not known"), "{}", outcome.reason);
     assert_eq!(buckets::policy_of(&world, &bucket).await, None);
 }
+
+/// Of a statement that let in a stranger before, only who is new is taken out.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_was_let_in_before_stays_in_a_statement_that_lets_in_one_more() {
+    let world = World::of("sharing", "enforce", []).await;
+    let bucket = buckets::new(&world, "shared").await;
+    let allow = |accounts: &[&str]| {
+        let principals: Vec<String> = accounts.iter().map(|account| format!("arn:aws:iam::{account}:root")).collect();
+        json!({"Effect": "Allow", "Principal": {"AWS": principals}, "Action": "s3:GetObject",
+            "Resource": format!("arn:aws:s3:::{bucket}/*")})
+    };
+    let before = allow(&["888888888888"]);
+    buckets::put(&world, &bucket, std::slice::from_ref(&before), &world.alice()).await;
+    buckets::record(&world, &bucket).await;
+    let event = buckets::put(&world, &bucket, &[allow(&["888888888888", "999999999999"])], &world.alice()).await;
+    let outcome = world.outcome(&event).await;
+    assert_eq!(outcome.status, Status::Reverted, "{}", outcome.reason);
+    assert!(!outcome.reason.contains("888888888888"), "{}", outcome.reason);
+    let policy: Value =
+        serde_json::from_str(&buckets::policy_of(&world, &bucket).await.expect("a policy")).expect("JSON");
+    assert_eq!(policy["Statement"][2], before);
+}

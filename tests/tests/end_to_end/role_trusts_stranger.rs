@@ -58,3 +58,19 @@ async fn a_stranger_who_was_let_in_before_and_one_whom_the_owner_trusts_stay() {
     assert_eq!(outcome.status, Status::Ignored, "{}", outcome.reason);
     assert!(world.proxy.changes().is_empty(), "{:?}", world.proxy.operations());
 }
+
+/// The call of somebody is told after another one set whom the role lets in: that is not taken for his.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_another_call_set_since_is_left_to_that_one() {
+    let world = World::of("identity", "enforce", []).await;
+    let ours = format!("arn:aws:iam::{}:root", world.account.id);
+    recorded_role(&world, "web").await;
+    let event = set(&world, "web", &trusting(&[&ours]), &world.alice()).await;
+    set(&world, "web", &trusting(&[&ours, STRANGER]), &world.alice()).await;
+    let stands = in_words(&world, "web").await;
+    world.proxy.clear();
+    let outcome = world.outcome(&event).await;
+    assert_eq!(outcome.status, Status::Ignored, "{}", outcome.reason);
+    assert!(world.proxy.changes().is_empty(), "{:?}", world.proxy.operations());
+    assert_eq!(in_words(&world, "web").await, stands);
+}

@@ -1,3 +1,7 @@
+use std::collections::BTreeMap;
+
+use chrono::TimeDelta;
+use rescind::journal::{Limit, Revert};
 use rescind_lambda::testing::called;
 
 use super::*;
@@ -151,6 +155,35 @@ fn one_like_it_is_enough_and_another_one_is_not() {
     let still_there = Known { is_there: true, ..known() };
     // What is read may be older than the call: it is tried again.
     assert!(matches!(judged(still_there, None).0, Assessment::Unclear { .. }));
+}
+
+/// A script that deletes all flow logs every ten minutes meets another id each time.
+#[test]
+fn a_fight_over_a_flow_log_is_one_whatever_its_id() {
+    let now = "2026-11-24T10:00:00Z".parse().unwrap();
+    let deleted = |id: &str, more: &Value| {
+        let (was, tags) = known().earlier.unwrap();
+        let was = if more.is_null() { was } else { definition(more).unwrap() };
+        let Assessment::Risky { offenders, .. } = judged(Known { earlier: Ok((was, tags)), ..known() }, None).0 else {
+            panic!("it is made anew")
+        };
+        let changes: Vec<String> = offenders.iter().map(Offender::fingerprint).collect();
+        (FlowLogsDeleted.remembered_as(id).to_owned(), changes)
+    };
+    let mut journal: BTreeMap<String, Vec<Revert>> = BTreeMap::new();
+    for (minutes, id) in [(30, "fl-1"), (20, "fl-2"), (10, "fl-3")] {
+        let (key, changes) = deleted(id, &json!(null));
+        let at = now - TimeDelta::minutes(minutes);
+        journal.entry(key).or_default().push(Revert { outcome: id.to_owned(), at, changes });
+    }
+    let is_fought = |(key, changes): (String, Vec<String>)| {
+        let history = journal.get(&key).map(Vec::as_slice).unwrap_or_default();
+        changes.iter().all(|change| Limit::hourly(3).is_reached(history, change, now))
+    };
+    assert!(is_fought(deleted("fl-4", &json!(null))));
+    // Other networks and other destinations are another matter.
+    assert!(!is_fought(deleted("fl-5", &json!({"resourceId": "vpc-2"}))));
+    assert!(!is_fought(deleted("fl-6", &json!({"logDestination": "arn:aws:s3:::elsewhere"}))));
 }
 
 #[test]

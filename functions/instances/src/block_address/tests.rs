@@ -9,6 +9,9 @@ use rescind::addresses;
 use rescind_lambda::testing;
 
 const HOSTILE: &str = "198.51.100.7";
+/// The outcomes of two findings about the same address, the second an hour later.
+const FIRST: &str = "0123";
+const SECOND: &str = "4567";
 
 fn address(text: &str) -> IpAddr {
     text.parse().unwrap()
@@ -18,7 +21,7 @@ fn target(caller: &str) -> Target {
     Target {
         kind: "UnauthorizedAccess:EC2/SSHBruteForce".to_owned(),
         reason: "it guesses".to_owned(),
-        outcome: "0123".to_owned(),
+        outcome: FIRST.to_owned(),
         time: "2026-11-24T09:30:00Z".parse().unwrap(),
         instance: "i-1".to_owned(),
         caller: address(caller),
@@ -38,6 +41,7 @@ fn state(acls: Vec<Acl>) -> State {
         instance: Some(Behind { tags: Vec::new(), subnets: vec!["subnet-1".to_owned()] }),
         acls,
         address: Some(address(HOSTILE)),
+        outcome: FIRST.to_owned(),
         expiry: Some(Expiry { role: "r".to_owned(), console: "c".to_owned() }),
         read_at: "2026-11-24T09:31:00Z".parse().unwrap(),
         ..State::default()
@@ -115,6 +119,90 @@ fn an_old_finding_blocks_nobody_and_neither_does_one_without_an_end() {
     assert!(matches!(judged(&target(HOSTILE), &endless, &[]).0, Assessment::Report { .. }));
 }
 
+/// The same address an hour later, in another outcome.
+fn later(caller: &str, outcome: &str) -> Target {
+    let first = target(caller);
+    Target { outcome: outcome.to_owned(), time: first.time + TimeDelta::hours(1), ..first }
+}
+
+/// What a plan blocks for an outcome, and what is left once it is undone.
+fn blocked(target: &Target, before: &State) -> (Plan, State) {
+    let before = State { outcome: target.outcome.clone(), address: Some(target.caller), ..before.clone() };
+    let (_, plan) = judged(target, &before, &[]);
+    let after = made(&before, &plan);
+    (plan, after)
+}
+
+fn undone(state: &State, plan: &Plan) -> State {
+    plan.steps
+        .iter()
+        .rev()
+        .filter_map(|step| step.inverse.as_ref())
+        .fold(state.clone(), |state, call| state.after(call))
+}
+
+fn denied(state: &State) -> Vec<(i32, String)> {
+    let ours = state.acls[0].entries.iter().filter(|entry| entry.source.to_string().starts_with("198.51.100."));
+    ours.map(|entry| (entry.number, entry.source.to_string())).collect()
+}
+
+/// By another way than its end: it had to go for another address, or somebody deleted the entry.
+#[test]
+fn the_end_of_a_block_that_is_gone_spares_a_later_one_of_the_same_address_and_number() {
+    let of_others = (0..17).map(|number| Entry::denying(IpAddr::from([203, 0, 113, number]), 200 + i32::from(number)));
+    let nearly_full = state(vec![acl(of_others.chain([allow(100, "0.0.0.0/0")]).collect())]);
+    let (first, blocks_first) = blocked(&target(HOSTILE), &nearly_full);
+    assert_eq!(denied(&blocks_first), [(1, format!("{HOSTILE}/32"))]);
+    let (_, displaced) = blocked(&target("198.51.100.8"), &blocks_first);
+    assert_eq!(denied(&displaced), [(2, "198.51.100.8/32".to_owned())]);
+    let mut deleted = blocks_first.clone();
+    deleted.acls[0].entries.retain(|entry| entry.number != 1);
+    for gone in [displaced, deleted] {
+        let (second, again) = blocked(&later(HOSTILE, SECOND), &gone);
+        assert_eq!(denied(&again), [(1, format!("{HOSTILE}/32"))]);
+        let ended = undone(&again, &first);
+        assert_eq!(ended, again, "it is the block of the second outcome");
+        assert_eq!(denied(&undone(&ended, &second)), []);
+        // A person who undoes the first is told of it: the engine compares these.
+        let of_first = State { outcome: FIRST.to_owned(), ..again };
+        let piece = |state: &State| state.facts().into_values().collect::<Vec<_>>();
+        assert_eq!((piece(&blocks_first), piece(&of_first)), (vec!["entry 1".into()], vec!["entry 1 of 4567".into()]));
+    }
+}
+
+#[test]
+fn a_block_ends_whatever_became_of_its_tag() {
+    let open = state(vec![acl(vec![allow(100, "0.0.0.0/0")])]);
+    let (plan, after) = blocked(&target(HOSTILE), &open);
+    let end = |tags: &[(&str, &str)]| {
+        let mut standing = after.clone();
+        standing.acls[0].tags = tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        denied(&undone(&standing, &plan))
+    };
+    assert_eq!(end(&[]), [], "somebody removed it");
+    for value in [
+        "mine",
+        "",
+        "2026-11-26T00:00:00Z",
+        "2026-11-25T09:30:00Z/0123",
+        "2026-11-25T09:30:00Z/0123/1",
+        // Left behind by an earlier block, should ours not have been written.
+        "2026-11-24T12:00:00Z/4567/1",
+        // That of another entry, which keeps the same address out.
+        "2026-11-25T10:30:00Z/4567/2",
+    ] {
+        assert_eq!(end(&[("rescind:blocks:198.51.100.7", value)]), [], "{value}");
+    }
+    // Of another address, or of another outcome whose end is to come; by an earlier release, that told no number.
+    assert_eq!(end(&[("rescind:blocks:198.51.100.8", "2026-11-25T10:30:00Z/4567/1")]), []);
+    for value in ["2026-11-25T10:30:00Z/4567/1", "2026-11-25T10:30:00Z/4567"] {
+        assert_eq!(end(&[("rescind:blocks:198.51.100.7", value)]), [(1, format!("{HOSTILE}/32"))], "{value}");
+    }
+    // What an earlier release journaled names no tag.
+    let old = calls::allow_again("acl-1", address(HOSTILE), 1);
+    assert_eq!(denied(&after.after(&old)), []);
+}
+
 #[test]
 fn of_a_shared_vpc_nothing_is_changed() {
     let shared = state(vec![Acl { subnets: vec!["subnet-2".to_owned()], ..acl(vec![allow(100, "0.0.0.0/0")]) }]);
@@ -167,7 +255,7 @@ proptest! {
     /// Once made, the addresses are kept out, no entry but blocks of ours is touched, no ACL is overfilled, and undoing leaves nothing of it.
     #[test]
     fn what_is_made_keeps_them_out_and_what_is_undone_is_gone(entries in entries(), tagged in any::<bool>()) {
-        let tags = if tagged { vec![calls::tag_of(address("198.51.100.9"), "2026-11-24T12:00:00Z".parse().unwrap(), "x")] } else { Vec::new() };
+        let tags = if tagged { vec![calls::tag_of(address("198.51.100.9"), "2026-11-24T12:00:00Z".parse().unwrap(), "x", 1)] } else { Vec::new() };
         let before = state(vec![Acl { tags: tags.clone(), ..acl(entries.clone()) }]);
         let (assessment, plan) = judged(&target(HOSTILE), &before, &[]);
         let after = made(&before, &plan);

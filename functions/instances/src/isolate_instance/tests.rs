@@ -100,6 +100,41 @@ fn a_group_that_lets_something_through_isolates_nothing() {
     }
 }
 
+/// Somebody lets an isolated instance out again by the group itself, whose id stays, so that its interfaces look as they should.
+#[test]
+fn an_instance_is_not_isolated_by_a_group_that_lets_something_out() {
+    let state = with_groups(running());
+    let done = testing::done(&state, &judged(8.0, &state, &[]).1);
+    let revoke = "RevokeSecurityGroupEgress";
+    for rules in [Rules::AsMade, Rules::HalfClosed] {
+        let mut leaking = done.clone();
+        leaking.isolated.as_mut().unwrap().rules = rules;
+        leaking.has_snapshots = false;
+        let (assessment, plan) = judged(8.0, &leaking, &[]);
+        assert!(
+            matches!(&assessment, Assessment::Risky { reason, .. } if reason.contains("sg-i, which is to isolate it, lets something out")),
+            "{assessment:?}"
+        );
+        let closed = testing::done(&leaking, &plan);
+        assert_eq!((&closed.instance, closed.isolated.as_ref().unwrap().rules), (&done.instance, Rules::Nothing));
+        assert!(matches!(judged(8.0, &closed, &[]).0, Assessment::AlreadySafe { .. }));
+        assert_eq!(testing::undone(&closed, &plan), closed, "to undo this opens nothing");
+        // First it is closed; then what got out meanwhile is cut off, if the owner wants that.
+        let calls = calls_of(plan);
+        assert_eq!(calls[0], [revoke; 2]);
+        assert!(calls.iter().flatten().any(|call| call == "ModifyNetworkInterfaceAttribute"), "{calls:?}");
+        let calls = calls_of(judged(8.0, &leaking, &[("rescind:connections", "leave")]).1);
+        assert_eq!(calls, [vec![revoke; 2], vec!["CreateSnapshots"]]);
+    }
+    // What the read-back says, should IPv6 stay open.
+    let mut half = done.clone();
+    half.isolated.as_mut().unwrap().rules = Rules::HalfClosed;
+    assert!(half.instance.as_ref().unwrap().interfaces.iter().all(|one| !half.is_isolated(one)));
+    // Of other rules Rescind does not know what they are for: it says so, and not that it is isolated.
+    half.isolated.as_mut().unwrap().rules = Rules::Others;
+    assert!(matches!(judged(8.0, &half, &[]).0, Assessment::Unclear { .. }));
+}
+
 #[test]
 fn what_is_gone_or_isolated_needs_nothing() {
     assert!(matches!(judged(8.0, &State::default(), &[]).0, Assessment::Harmless { .. }));
@@ -127,7 +162,8 @@ fn any_state() -> impl Strategy<Value = State> {
     let interfaces = proptest::collection::vec(groups, 1..4);
     let keys = vec!["Name", "rescind:finding", "rescind:groups-of-eni-0", "team"];
     let tags = proptest::sample::subsequence(keys, 0..4);
-    (interfaces, tags, any::<(bool, bool, bool, bool, bool)>()).prop_map(|(interfaces, tags, flags)| {
+    let rules = proptest::sample::select(vec![Rules::Nothing, Rules::AsMade, Rules::HalfClosed]);
+    (interfaces, tags, rules, any::<(bool, bool, bool, bool, bool)>()).prop_map(|(interfaces, tags, rules, flags)| {
         let (is_protected, is_spot, has_isolated, has_untracked, has_snapshots) = flags;
         let numbered = interfaces.iter().enumerate();
         let group = |there: bool, id: &str, rules| there.then(|| Group { id: id.to_owned(), rules });
@@ -141,7 +177,7 @@ fn any_state() -> impl Strategy<Value = State> {
                 is_spot,
                 ..Instance::default()
             }),
-            isolated: group(has_isolated, "sg-i", Rules::Nothing),
+            isolated: group(has_isolated, "sg-i", rules),
             untracked: group(has_untracked, "sg-u", if has_snapshots { Rules::Everything } else { Rules::Nothing }),
             has_snapshots,
             ..State::default()
