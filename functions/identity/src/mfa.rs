@@ -1,7 +1,7 @@
 //! A user's devices for multi-factor authentication: whose was deactivated, and how the user stands without.
 
 use aws_sdk_iam::Client;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use rescind_lambda::prelude::*;
 
 use crate::denial::{self, PIECE, effect};
@@ -74,7 +74,27 @@ impl Deactivated {
         }
         about(resource, if is_own { Whose::Own } else { Whose::Another })
     }
+
+    /// Another device, which the user has had for long. A read that lags behind may still show the one that is gone.
+    pub fn from_before<'d>(&self, devices: &'d [Device]) -> Option<&'d Device> {
+        devices.iter().find(|one| one.enabled < self.time - LATELY && one.serial != self.serial)
+    }
+
+    /// A device that may be anybody's, in words: it was enabled since, or not long before.
+    pub fn of_late(&self, devices: &[Device]) -> Option<String> {
+        let since = devices.iter().find(|one| one.enabled >= self.time);
+        let lately = devices.iter().find(|one| one.enabled >= self.time - LATELY && one.serial != self.serial);
+        since.or(lately).map(|one| {
+            let (serial, enabled) = (clean(&one.serial, 160), one.enabled.to_rfc3339_opts(SecondsFormat::Secs, true));
+            let only = since.is_none().then(|| format!("only at {enabled}"));
+            format!("{serial} was enabled {}", only.unwrap_or_else(|| "since".to_owned()))
+        })
+    }
 }
+
+/// A device that was enabled within this time before is as doubtful as one that was enabled since: whoever takes a user's device away may
+/// enrol an own one first.
+const LATELY: TimeDelta = TimeDelta::days(1);
 
 /// What else is known.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

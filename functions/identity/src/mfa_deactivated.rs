@@ -18,9 +18,9 @@
 //! can take the denial away. A user who is being deleted loses the device first, and can't be deleted while the policy is there.
 //!
 //! Only told are: the root user's device, since no policy binds the root user; users of `rescind:break-glass`; an own device that was
-//! deactivated without MFA in the session, as by a stolen key; and a device that was enabled since, which may be anybody's. Left alone are
-//! an own device in a session with MFA, and a user who still has another one from before. Whoever resets devices as a job,
-//! `rescind:exempt-principals` names. IAM is global: its events come in us-east-1 alone.
+//! deactivated without MFA in the session, as by a stolen key; and a device that was enabled since, or within a day before, which may be
+//! anybody's. Left alone are an own device in a session with MFA, and a user who still has another one that was enabled more than a day before.
+//! Whoever resets devices as a job, `rescind:exempt-principals` names. IAM is global: its events come in us-east-1 alone.
 //!
 //! ## Tags
 //! `rescind:contain` (`report` or `deny-until-mfa`), `rescind:break-glass`, and those of every remediation. The tag of an exemption is looked for at the user.
@@ -85,15 +85,13 @@ impl Remediation for MfaDeactivated {
         if state.get(PIECE).is_some_and(denial::denies) {
             return Assessment::already_safe(format!("{why}; {POLICY} denies everything without MFA already"));
         }
-        // A read that lags behind may still show the one that is gone.
-        if let Some(other) = devices.iter().find(|one| one.enabled < *time && one.serial != target.serial) {
+        if let Some(other) = target.from_before(devices) {
             let other = clean(&other.serial, 160);
             return Assessment::already_safe(format!("{why}, who still has {other} from before"));
         }
         let renew = "have a new device enabled";
-        if let Some(new) = devices.iter().find(|one| one.enabled >= *time) {
-            let new = clean(&new.serial, 160);
-            return left(format!("{why}; {new} was enabled since, by whom the event does not tell"), renew);
+        if let Some(new) = target.of_late(devices) {
+            return left(format!("{why}; {new}, by whom the event does not tell"), renew);
         }
         if *whose == Whose::Own {
             return left(format!("{why}, without MFA in the session: whoever has a key of the user could"), renew);

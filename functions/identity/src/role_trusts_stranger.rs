@@ -1,10 +1,10 @@
 //! `role-trusts-stranger`: a role lets in somebody who is neither ours nor trusted.
 //!
 //! ## What it takes back
-//! The trust that `UpdateAssumeRolePolicy` or `CreateRole` gave to everybody, to another account without the external ID that is
-//! agreed upon with third parties, or to an identity provider whose tokens anybody can have. The role gets the trust policy that
+//! The trust that `UpdateAssumeRolePolicy` or `CreateRole` gave to everybody, to another account that has to show no external ID, as third
+//! parties should, or to an identity provider whose tokens anybody can have. The role gets the trust policy that
 //! it had before, where that is known and let in none of them, and nobody has changed it since; else the live one without those principals. Where nobody is
-//! left, it gets one that denies everybody, since IAM takes none that is empty.
+//! left, it gets one that denies everybody, since IAM takes none that is empty. Whom another call let in since stays: that call is judged for itself.
 //!
 //! ## Why it is risky
 //! Whoever may assume the role has what the role may do, from his own account, with credentials that are none of ours.
@@ -20,7 +20,7 @@
 //! gets the policy that it had, byte for byte. Earlier state: the baseline, then AWS Config; what changed between its last
 //! record and the call is not known. A stranger who was trusted before stays, and you are told. What is let in under a condition that is not understood is
 //! left to a person (`reported`), and so are Rescind's own roles and those of AWS. IAM refuses a policy that names users or roles which are gone: that
-//! ends as `failed`. Accounts of the organization are no strangers only if the rule names it. IAM is global: its events come
+//! ends as `failed`. Any external ID is taken for one that was agreed upon. Accounts of the organization are no strangers only if the rule names it. IAM is global: its events come
 //! in us-east-1 alone.
 //!
 //! ## Tags
@@ -65,7 +65,7 @@ impl Remediation for RoleTrustsStranger {
 
     fn assess(&self, subject: &Subject<'_, Self>) -> Assessment<String> {
         let (role, friends) = (clean(&subject.resource.id, 64), subject.friends_and(subject.settings));
-        let told = subject.target.document.as_deref().map(|document| judged(document, subject, &friends));
+        let told = subject.target.document.as_deref().map(|document| judged(document, None, subject, &friends));
         let was_risky = told.is_some_and(|told| told.is_ok_and(|told| told.is_risky()));
         let settled = |reason: String| {
             if was_risky { Assessment::already_safe(reason) } else { Assessment::harmless(reason) }
@@ -73,7 +73,7 @@ impl Remediation for RoleTrustsStranger {
         let Known { role: Some(principal), .. } = &subject.state.more else {
             return settled(format!("the role {role} is gone"));
         };
-        let trust = match judged(subject.state.get(TRUST).unwrap_or_default(), subject, &friends) {
+        let trust = match live(subject, &friends) {
             Ok(trust) => trust,
             Err(problem) => {
                 return Assessment::unclear(format!("the trust of {role} can't be judged: {problem}"));
@@ -99,8 +99,7 @@ impl Remediation for RoleTrustsStranger {
 
     fn plan(&self, subject: &Subject<'_, Self>, offenders: &[String]) -> Plan {
         let friends = subject.friends_and(subject.settings);
-        let live = subject.state.get(TRUST).unwrap_or_default();
-        let Ok(trust) = judged(live, subject, &friends) else { return Plan::default() };
+        let Ok(trust) = live(subject, &friends) else { return Plan::default() };
         let before = subject.state.more.before.as_ref();
         // What somebody else has made of it since, the earlier one knows nothing of.
         let is_that_of_the_call = subject.target.document.as_ref().is_none_or(|told| trust.is_that_of(told));
@@ -110,7 +109,7 @@ impl Remediation for RoleTrustsStranger {
         let unfit = match before {
             _ if subject.target.is_new => "the role is new",
             _ if !is_that_of_the_call => "its trust was changed since the call",
-            Some(_) => "its earlier trust was no better",
+            Some(_) => "its earlier trust was no better, or not surely",
             None => "its earlier trust is not known",
         };
         let (document, note) = match (compliant, trust.without_strangers()) {
@@ -122,7 +121,7 @@ impl Remediation for RoleTrustsStranger {
         };
         let set =
             |document: &str| Call::new(UPDATE, json!({"RoleName": subject.resource.id, "PolicyDocument": document}));
-        let steps = offenders.iter().map(|_| Step::planned(set(&document), set(live)));
+        let steps = offenders.iter().map(|_| Step::planned(set(&document), set(standing(subject))));
         Plan::of(steps).noting(note)
     }
 
@@ -131,10 +130,23 @@ impl Remediation for RoleTrustsStranger {
     }
 }
 
-/// What a trust policy opens beyond what the earlier one did.
-fn judged(document: &str, subject: &Subject<'_, RoleTrustsStranger>, friends: &Friends) -> Result<Trust, String> {
+/// What the call opened of the trust policy that stands, beyond what the earlier one did.
+fn live(subject: &Subject<'_, RoleTrustsStranger>, friends: &Friends) -> Result<Trust, String> {
+    judged(standing(subject), subject.target.document.as_deref(), subject, friends)
+}
+
+fn standing<'a>(subject: &Subject<'a, RoleTrustsStranger>) -> &'a str {
+    subject.state.get(TRUST).unwrap_or_default()
+}
+
+fn judged(
+    document: &str,
+    told: Option<&str>,
+    subject: &Subject<'_, RoleTrustsStranger>,
+    friends: &Friends,
+) -> Result<Trust, String> {
     let before = subject.state.more.before.as_ref().map(|(document, _)| document.as_str());
-    Trust::of(document, before, friends)
+    Trust::of_call(told, document, before, friends)
 }
 
 #[cfg(test)]

@@ -1,8 +1,6 @@
 //! Whom a role's trust policy lets in, who was not let in before.
 
-use std::collections::BTreeSet;
-
-use rescind::policy::{Exposure, Friends, NamedPrincipal, Policy, Reading, Stranger, role_trust};
+use rescind::policy::{Against, Division, Exposure, Friends, Policy, Reading, role_trust};
 use rescind::text::{clean, few};
 use rescind::verdict::Evidence;
 use serde_json::json;
@@ -14,10 +12,10 @@ const OPEN: Exposure = Exposure::Shared;
 #[derive(Debug)]
 pub struct Trust {
     policy: Policy,
-    /// Of each statement; what was open before already is not among its principals.
+    /// Of each statement.
     readings: Vec<Reading>,
-    /// The statements that surely open the role to somebody new.
-    new: Vec<usize>,
+    /// What of it is risky and of the call.
+    division: Division,
 }
 
 impl Trust {
@@ -26,26 +24,35 @@ impl Trust {
     /// # Errors
     /// A sentence, when the policy can't be read.
     pub fn of(document: &str, before: Option<&str>, friends: &Friends) -> Result<Self, String> {
+        Self::of_call(None, document, before, friends)
+    }
+
+    /// As [`Self::of`], after a call put what is told: whom that did not let in, the call did not let in. Where that is not told,
+    /// or can't be read, all is the call's.
+    ///
+    /// # Errors
+    /// A sentence, when the policy can't be read.
+    pub fn of_call(
+        told: Option<&str>,
+        document: &str,
+        before: Option<&str>,
+        friends: &Friends,
+    ) -> Result<Self, String> {
         let policy = Policy::parse(document).map_err(|problem| problem.to_string())?;
-        let before = before.and_then(|before| Policy::parse(before).ok());
-        let before = before.map(|before| role_trust(&before, friends)).unwrap_or_default();
-        let mut readings = role_trust(&policy, friends);
-        for reading in &mut readings {
-            let strangers = reading.strangers.clone();
-            reading.principals.retain(|principal, exposure| !was_open(&before, principal, *exposure, &strangers));
-        }
-        // The same statement is open further where a `Deny` is gone.
-        let stood = |one: &Reading, now: &Reading| {
-            one.fingerprint == now.fingerprint && one.exposure >= now.exposure && is_as_wide(one, &now.strangers)
+        let read = |policy: &Policy| role_trust(policy, friends);
+        let known = |text: Option<&str>| text.and_then(|text| Policy::parse(text).ok());
+        let before = known(before).as_ref().map(read).unwrap_or_default();
+        let told = known(told);
+        let put = told.as_ref().map(read);
+        let against = |reading: &Reading| {
+            let live = policy.statements().get(reading.statement);
+            let is_rewritten =
+                |told: &Policy| told.statements().iter().any(|one| live.is_some_and(|live| one.is_rewritten(live)));
+            let put = put.as_ref().filter(|_| !told.as_ref().is_some_and(is_rewritten));
+            Against { put: put.map(|put| put.iter().collect()), earlier: before.iter().collect() }
         };
-        let is_new = |reading: &&Reading| {
-            reading.is_surely_risky()
-                && reading.exposure >= OPEN
-                && !before.iter().any(|one| stood(one, reading))
-                && (names_nobody(&policy, reading) || reading.principals.values().any(|exposure| *exposure >= OPEN))
-        };
-        let new = readings.iter().filter(is_new).map(|reading| reading.statement).collect();
-        Ok(Self { policy, readings, new })
+        let division = policy.divide(read, against);
+        Ok(Self { readings: read(&policy), division, policy })
     }
 
     /// Whether nobody has changed it since it was put as it is told.
@@ -53,16 +60,17 @@ impl Trust {
         Policy::parse(told).is_ok_and(|told| told.is_told_as(&self.policy))
     }
 
+    /// What surely opens the role to somebody new.
     fn new_readings(&self) -> impl Iterator<Item = &Reading> {
-        self.readings.iter().filter(|reading| self.new.contains(&reading.statement))
+        self.division.new.iter().filter(|reading| is_to_go(reading))
     }
 
     /// Whether it surely lets in a stranger who was not let in before.
     pub fn is_risky(&self) -> bool {
-        !self.new.is_empty()
+        self.new_readings().next().is_some()
     }
 
-    /// Whether it surely lets in none but who is ours, trusted or agreed upon.
+    /// Whether it surely lets in none but who is ours, trusted, or has to show an external ID.
     pub fn is_ours(&self) -> bool {
         self.readings.iter().all(|reading| !reading.exposure.is_risky())
     }
@@ -70,8 +78,8 @@ impl Trust {
     /// What is open and has to be judged by a person: what is not understood, what is open by way of a service only, and who was
     /// let in before already.
     pub fn doubtful(&self) -> Option<String> {
-        let is_doubtful = |reading: &&Reading| reading.exposure.is_risky() && !self.new.contains(&reading.statement);
-        let told = self.readings.iter().filter(is_doubtful).map(|reading| {
+        let Division { stood, new } = &self.division;
+        let told = stood.iter().chain(new.iter().filter(|reading| !is_to_go(reading))).map(|reading| {
             let why = match &reading.unclear {
                 Some(unclear) => clean(unclear, 200),
                 None if reading.exposure < OPEN => "it is a service that acts for others".to_owned(),
@@ -94,8 +102,13 @@ impl Trust {
     /// What is newly open, or the widest that is.
     pub fn in_words(&self) -> String {
         let new: Vec<String> = self.new_readings().map(|reading| reading.reason.clone()).collect();
-        let widest = || self.readings.iter().max_by_key(|reading| reading.exposure);
-        let told = || widest().map_or("it lets in nobody".to_owned(), |reading| reading.reason.clone());
+        let told = || match self.readings.iter().max_by_key(|reading| reading.exposure) {
+            Some(widest) if widest.exposure.is_risky() && self.division == Division::default() => {
+                "what lets strangers in now was put by another one".to_owned()
+            }
+            Some(widest) => widest.reason.clone(),
+            None => "it lets in nobody".to_owned(),
+        };
         if new.is_empty() { told() } else { few(new) }
     }
 
@@ -113,25 +126,9 @@ impl Trust {
     }
 }
 
-/// Whether a principal was let in before, as far. Behind a star, the strangers tell who is meant.
-fn was_open(
-    before: &[Reading],
-    principal: &NamedPrincipal,
-    exposure: Exposure,
-    strangers: &BTreeSet<Stranger>,
-) -> bool {
-    let as_far = |reading: &&Reading| reading.principals.get(principal).is_some_and(|earlier| *earlier >= exposure);
-    before.iter().filter(as_far).any(|reading| principal.name != "*" || is_as_wide(reading, strangers))
-}
-
-/// Whether a statement was for all of these strangers.
-fn is_as_wide(earlier: &Reading, strangers: &BTreeSet<Stranger>) -> bool {
-    earlier.exposure == Exposure::Public || strangers.is_subset(&earlier.strangers)
-}
-
-/// Whether a statement is open as a whole, by whom it does not name.
-fn names_nobody(policy: &Policy, reading: &Reading) -> bool {
-    policy.statements().get(reading.statement).is_some_and(|statement| statement.principals().is_empty())
+/// Surely open to strangers.
+fn is_to_go(reading: &Reading) -> bool {
+    reading.is_surely_risky() && reading.exposure >= OPEN
 }
 
 /// A trust policy that lets in nobody: IAM takes none without a statement.
@@ -229,6 +226,33 @@ mod tests {
             (policy(&[&everybody, &all_but("888888888888")]), policy(&[&everybody, &all_but("999999999999")]));
         assert!(of(&other, Some(&one)).is_risky() && !of(&one, Some(&one)).is_risky());
         assert!(!of(&one, Some(&now)).is_risky(), "it is closer than before");
+    }
+
+    #[test]
+    fn what_was_not_sure_before_excuses_nothing_that_is_sure_now() {
+        let statement =
+            |principal: &Value| json!({"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"});
+        let unclear = json!({"Effect": "Deny", "Principal": "*", "Action": "sts:*",
+            "Condition": {"StringNotEquals": {"corp:team": "red"}}});
+        let policy = |statements: &[&Value]| json!({"Version": "2012-10-17", "Statement": statements}).to_string();
+        let all_but = json!({"Effect": "Allow", "NotPrincipal": {"AWS": OURS}, "Action": "sts:AssumeRole"});
+        for allow in [statement(&json!({"AWS": "*"})), statement(&json!({"AWS": STRANGER})), all_but] {
+            let (before, now) = (policy(&[&allow, &unclear]), policy(&[&allow]));
+            assert!(!of(&before, None).is_risky() && of(&before, None).doubtful().is_some());
+            assert!(of(&now, Some(&before)).is_risky(), "{now}");
+            assert!(!of(&now, Some(&now)).is_risky(), "{now}");
+        }
+    }
+
+    #[test]
+    fn who_was_let_in_with_others_is_not_new() {
+        let everybody = trust(&json!({"AWS": "*"}), &Value::Null);
+        let one = trust(&json!({"AWS": STRANGER}), &Value::Null);
+        let role = trust(&json!({"AWS": "arn:aws:iam::999999999999:role/x"}), &Value::Null);
+        for (now, before) in [(&one, &everybody), (&role, &everybody), (&role, &one)] {
+            assert!(!of(now, Some(before)).is_risky() && of(now, Some(before)).doubtful().is_some(), "{now}");
+            assert!(of(before, Some(now)).is_risky(), "{before}");
+        }
     }
 
     #[test]

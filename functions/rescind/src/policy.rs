@@ -4,6 +4,7 @@
 //! - [`resource_policy`] reads the policy of a bucket, queue, topic, key, secret, repository or function, and
 //!   [`role_trust`] that of a role: who is let in by each statement, ours or strangers.
 //! - [`Policy::without`] is the document without what is risky in it.
+//! - [`Policy::divide`] tells what of it a call has opened, and what stood before.
 //! - [`identity_policy`] reads what a user, group or role may do: administrator-like, on a path to it, or limited.
 //!
 //! Follows the IAM user guide (*Policy evaluation logic*, *AWS JSON policy elements*, *Condition operators*, *Global
@@ -30,17 +31,19 @@ mod principal;
 mod resource_policy;
 mod sameness;
 mod services;
+mod standing;
 #[cfg(test)]
 mod tests;
 
 pub use document::{Effect, Policy, PolicyError, Statement};
-pub use exposure::{Exposure, Reading, Stranger};
+pub use exposure::{Exposure, Opening, Reading, Stranger};
 pub use identity_policy::{FoundPath, Power, PowerReading, Strength, identity_policy};
 pub use managed::{ManagedPolicy, managed_policy};
 pub use networks::Networks;
 pub use paths::{EscalationPath, PATHS};
 pub use principal::NamedPrincipal;
 pub use resource_policy::{resource_policy, role_trust};
+pub use standing::{Against, Division};
 
 /// Who is no stranger.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

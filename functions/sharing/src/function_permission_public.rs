@@ -24,7 +24,7 @@
 //! AWS Lambda API: `AddPermission`, `RemovePermission`, `GetPolicy`, `ListTags`. AWS Lambda developer guide: *Viewing resource-based IAM
 //! policies in Lambda*.
 
-use rescind::policy::{Exposure, Networks, Policy, Stranger, resource_policy};
+use rescind::policy::{Exposure, Networks, Policy, Statement, Stranger, resource_policy};
 use rescind_lambda::prelude::*;
 
 use crate::permission::{self, ADD, Added, REMOVE};
@@ -75,7 +75,7 @@ impl Remediation for FunctionPermissionPublic {
             return Assessment::harmless(format!("{name} allows nothing"));
         };
         let (reason, is_risky) = (format!("{name}: {}", reading.reason), reading.exposure.is_risky());
-        if !is_risky && !invokes_for_anybody(statement) {
+        if !is_risky && !policy.statements().iter().any(invokes_for_anybody) {
             return Assessment::harmless(reason);
         }
         // For anybody, a service may be meant to act: that is how many triggers are made.
@@ -113,8 +113,7 @@ impl Remediation for FunctionPermissionPublic {
 
 /// Whether a service may invoke the function without a condition. Also one that is nothing to worry about elsewhere: anybody can have AWS
 /// Config, which only writes its records into a bucket, ask a function for a judgement.
-fn invokes_for_anybody(statement: &Value) -> bool {
-    let is_service = field(statement, "principal").is_some_and(|principal| field(principal, "service").is_some());
-    let invokes = text(statement, "action").is_some_and(|action| action.eq_ignore_ascii_case("lambda:InvokeFunction"));
-    is_service && invokes && field(statement, "condition").is_none()
+fn invokes_for_anybody(statement: &Statement) -> bool {
+    let is_service = field(statement.raw(), "principal").is_some_and(|principal| field(principal, "service").is_some());
+    is_service && statement.is_about("lambda:InvokeFunction") && field(statement.raw(), "condition").is_none()
 }

@@ -3,8 +3,8 @@
 //! ## What it takes back
 //! What one call of `PutBucketPolicy` opened: statements that surely let in everybody, or somebody who is neither ours nor trusted, with
 //! their conditions and the statements that deny considered. The policy before the call comes back as a whole where it is known and let in
-//! no stranger, and nobody has changed the bucket's policy since. Else only those statements go, or those principals of them, and a policy of which nothing is left is deleted.
-//! What let strangers in before stays, where the earlier policy is known; put again alone, it is told. A statement that is not understood, or that lets a service act for others, is told and left.
+//! no stranger, nobody has changed the bucket's policy since, and nothing of the call is left alone. Else only those statements go, or those principals of them, and a policy of which nothing is left is deleted.
+//! Who was let in before, surely and to do no less, stays where the earlier policy is known; put again alone, that is told. A statement that is not understood, or that lets a service act for others, is told and left.
 //!
 //! ## Why it is risky
 //! Everybody can read, or write, what is in the bucket. Security Hub controls S3.2, S3.3 and S3.6; MITRE ATT&CK T1530.

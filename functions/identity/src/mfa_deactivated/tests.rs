@@ -149,17 +149,24 @@ fn the_device_of_root_is_told_and_never_contained() {
 }
 
 #[test]
-fn another_device_counts_only_if_it_was_there_before() {
+fn another_device_counts_only_if_it_was_there_long_before() {
     let judge = |devices: &[(&str, &str)]| judged(&anothers(), &standing(devices, None), CONTAINS).0;
-    let before = "2026-11-24T08:59:59Z";
-    assert!(matches!(judge(&[("GAHT1", before)]), Assessment::AlreadySafe { .. }));
-    // It may be the attacker's own.
+    let (long_before, a_day, lately) = ("2026-11-23T08:59:59Z", "2026-11-23T09:00:00Z", "2026-11-24T08:59:59Z");
+    assert!(matches!(judge(&[("GAHT1", long_before)]), Assessment::AlreadySafe { .. }));
+    // It may be the attacker's own, enabled since or first.
     for since in [AT, "2026-11-24T09:00:01Z"] {
         assert!(reported(&judge(&[("GAHT1", since)])).contains("GAHT1 was enabled since"));
         assert!(reported(&judge(&[(VIRTUAL, since)])).contains("was enabled since"));
     }
+    for first in [a_day, lately] {
+        let told = judge(&[("GAHT1", first)]);
+        assert!(reported(&told).contains(&format!("GAHT1 was enabled only at {first}")), "{told:?}");
+        assert!(reported(&told).contains("by whom the event does not tell"), "{told:?}");
+        assert!(matches!(judge(&[("GAHT1", first), ("GAHT2", long_before)]), Assessment::AlreadySafe { .. }));
+    }
     // A read that lags behind.
-    assert!(matches!(judge(&[(VIRTUAL, before)]), Assessment::Risky { .. }));
+    assert!(matches!(judge(&[(VIRTUAL, lately)]), Assessment::Risky { .. }));
+    assert!(matches!(judge(&[(VIRTUAL, long_before)]), Assessment::Risky { .. }));
 }
 
 #[test]

@@ -74,6 +74,47 @@ fn what_somebody_else_changed_since_is_not_lost() {
 }
 
 #[test]
+fn what_another_call_set_since_is_not_of_this_one() {
+    const VENDOR: &str = "arn:aws:iam::888888888888:root";
+    let live = trusting(&[OURS, VENDOR]);
+    let judge = |told: &str, live: &str| judged_as(&updated(told), &standing(live, None), &[]);
+    // Somebody who may, let in a vendor.
+    for told in [trusting(&[OURS]), trusting(&["arn:aws:iam::888888888888:role/x"])] {
+        let (assessment, plan) = judge(&told, &live);
+        assert!(matches!(assessment, Assessment::Harmless { .. } | Assessment::AlreadySafe { .. }), "{assessment:?}");
+        assert!(plan.steps.is_empty());
+    }
+    let (assessment, _) = judge(&trusting(&[OURS]), &live);
+    let Assessment::Harmless { reason } = &assessment else { panic!("{assessment:?}") };
+    assert!(!reason.contains("888888888888"), "{reason}");
+    // What it set itself goes, and nothing else.
+    let (assessment, plan) = judge(&trusting(&[STRANGER]), &trusting(&[VENDOR, STRANGER]));
+    let Assessment::Risky { reason, .. } = &assessment else { panic!("{assessment:?}") };
+    assert!(reason.contains("999999999999") && !reason.contains("888888888888"), "{reason}");
+    assert_eq!(plan.steps[0].call.parameters["PolicyDocument"], trusting(&[VENDOR]));
+    assert!(matches!(judge(&trusting(&[STRANGER]), &trusting(&[VENDOR])).0, Assessment::AlreadySafe { .. }));
+    // That a condition is not understood, is another call's, too.
+    let mut odd: Value = serde_json::from_str(&live).unwrap();
+    odd["Statement"][0]["Condition"] = json!({"StringEquals": {"aws:SomethingOfTomorrow": "x"}});
+    assert!(matches!(judge(&trusting(&[OURS]), &odd.to_string()).0, Assessment::Harmless { .. }));
+    // Where the record does not tell, it is judged by what is there.
+    let (resource, mut given) = updated(&live);
+    given.document = None;
+    let (assessment, _) = judged_as(&(resource, given), &standing(&live, None), &[]);
+    assert!(matches!(assessment, Assessment::Risky { .. }), "{assessment:?}");
+}
+
+#[test]
+fn principals_that_iam_writes_anew_are_those_of_the_call() {
+    for principal in ["999999999999", "AROAEXAMPLESTRANGER1", STRANGER] {
+        let (assessment, plan) =
+            judged_as(&updated(&trusting(&[OURS, principal])), &standing(&trusting(&[OURS, STRANGER]), None), &[]);
+        assert!(matches!(assessment, Assessment::Risky { .. }), "{principal}: {assessment:?}");
+        assert_eq!(plan.steps[0].call.parameters["PolicyDocument"], trusting(&[OURS]));
+    }
+}
+
+#[test]
 fn whom_the_owner_trusts_and_who_was_let_in_before_is_not_cut_off() {
     let now = trusting(&[OURS, STRANGER]);
     let (assessment, _) =

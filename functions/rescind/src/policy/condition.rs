@@ -126,6 +126,18 @@ impl Clause {
             && self.values.iter().all(|value| value.eq_ignore_ascii_case("false"))
     }
 
+    /// Whether it surely holds wherever another one holds: the same question, with at least the values that are let by.
+    pub(super) fn is_as_wide_as(&self, other: &Self) -> bool {
+        let has_all = |of: &Self, some: &Self| some.values.iter().all(|value| of.values.contains(value));
+        let is_same = self.key == other.key && self.operator.eq_ignore_ascii_case(&other.operator);
+        is_same
+            && match self.test {
+                Test::Unknown => has_all(self, other) && has_all(other, self),
+                _ if self.is_negated => has_all(other, self),
+                _ => has_all(self, other),
+            }
+    }
+
     /// Whether the only value is this.
     pub(super) fn is_only(&self, value: &str) -> bool {
         !self.values.is_empty() && self.values.iter().all(|one| one.eq_ignore_ascii_case(value))

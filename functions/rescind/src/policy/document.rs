@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::condition::Clause;
 use super::names::Names;
 use super::principal::{NamedPrincipal, Principals};
-use crate::text::{clean, digest};
+use crate::text::clean;
 
 /// Why a document can't be read. The message names the field.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -124,9 +124,9 @@ impl Statement {
         &self.raw
     }
 
-    /// The same for the same statement, however its JSON is laid out: a digest of its canonical form.
-    pub fn fingerprint(&self) -> String {
-        digest([canonical(&self.raw).as_str()])
+    /// Whether an action is among those that it is about, such as `lambda:InvokeFunction`, in whatever case and by whatever pattern.
+    pub fn is_about(&self, action: &str) -> bool {
+        self.actions.contain(&action.to_ascii_lowercase())
     }
 
     /// The resources, which are all where none is named.
@@ -240,19 +240,4 @@ pub(super) fn texts<'a>(value: &'a Value, path: &str) -> Result<Vec<&'a str>, Po
 /// An error of a field, for the parts that are read elsewhere.
 pub(super) fn unexpected(path: &str, found: &Value, expected: &'static str) -> PolicyError {
     PolicyError::new(path, Some(found), expected)
-}
-
-/// JSON with sorted keys and no spaces.
-fn canonical(value: &Value) -> String {
-    match value {
-        Value::Object(fields) => {
-            let mut fields: Vec<(&String, &Value)> = fields.iter().collect();
-            fields.sort_by_key(|(name, _)| *name);
-            let pair =
-                |(name, value): (&String, &Value)| format!("{}:{}", Value::from(name.as_str()), canonical(value));
-            format!("{{{}}}", fields.into_iter().map(pair).collect::<Vec<_>>().join(","))
-        }
-        Value::Array(values) => format!("[{}]", values.iter().map(canonical).collect::<Vec<_>>().join(",")),
-        other => other.to_string(),
-    }
 }

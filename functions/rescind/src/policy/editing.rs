@@ -44,7 +44,7 @@ impl Policy {
                 // It names nobody in particular, so it goes as a whole.
                 BTreeSet::new()
             } else {
-                let wide = reading.principals.iter().filter(|(_, exposure)| **exposure >= from);
+                let wide = reading.principals.iter().filter(|(_, opening)| opening.exposure >= from);
                 wide.map(|(principal, _)| principal.clone()).collect()
             };
             principals.insert(reading.statement, named);
@@ -61,6 +61,14 @@ impl Policy {
         };
         let gone = self.statements.iter().map(gone).enumerate().filter(|(_, gone)| !gone.is_empty());
         self.without_principals(&gone.collect())
+    }
+}
+
+impl Statement {
+    /// The statement with this one alone of the principals that it names.
+    pub fn naming_only(&self, principal: &NamedPrincipal) -> Option<Self> {
+        let others = self.principals().iter().filter(|one| *one != principal).cloned().collect();
+        without_principals(self.clone(), &others)
     }
 }
 

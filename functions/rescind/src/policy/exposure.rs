@@ -11,8 +11,8 @@ use crate::text::clean;
 pub enum Exposure {
     /// To us and to who is trusted.
     Ours,
-    /// To named strangers, who have to show the external ID that was agreed upon: the way that AWS recommends for third
-    /// parties (IAM user guide, *Access to AWS accounts owned by third parties*).
+    /// To named strangers, who have to show an external ID: the way that AWS recommends for third parties, with whom it is agreed
+    /// upon (IAM user guide, *Access to AWS accounts owned by third parties*). Whether it was, no policy tells.
     Agreed,
     /// To a service that acts for strangers: for whoever asks it to, where the statement does not say for whose resources it may
     /// (IAM user guide, *The confused deputy problem*), or for strangers that it names.
@@ -70,6 +70,23 @@ impl fmt::Display for Stranger {
     }
 }
 
+/// What one principal opens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opening {
+    /// How far.
+    pub exposure: Exposure,
+    /// To whom who is neither ours nor trusted. Empty when that is everybody.
+    pub strangers: BTreeSet<Stranger>,
+}
+
+impl Opening {
+    /// Whether this is no less than another.
+    pub(super) fn is_as_wide_as(&self, other: &Self) -> bool {
+        let is_public = self.exposure == Exposure::Public;
+        self.exposure >= other.exposure && (is_public || other.strangers.is_subset(&self.strangers))
+    }
+}
+
 /// What is to be said of one `Allow` statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reading {
@@ -77,15 +94,15 @@ pub struct Reading {
     pub statement: usize,
     /// Its name, if it has one; hostile text.
     pub sid: Option<String>,
-    /// Its fingerprint, by which it is found again in a later version.
-    pub fingerprint: String,
+    /// Its digest, by which it is found again in a later version.
+    pub digest: String,
     /// How far it opens the resource, taking all its principals together.
     pub exposure: Exposure,
     /// Who is let in and is neither ours nor trusted. Empty when that is everybody.
     pub strangers: BTreeSet<Stranger>,
-    /// The principals that surely make it risky, as written, and how far each by itself opens the resource. Empty for a risky
-    /// statement that names none: then it is the whole statement.
-    pub principals: BTreeMap<NamedPrincipal, Exposure>,
+    /// The principals that surely make it risky, as written, and what each by itself opens. Empty for a risky statement that names
+    /// none: then it is the whole statement.
+    pub principals: BTreeMap<NamedPrincipal, Opening>,
     /// One sentence.
     pub reason: String,
     /// What was not understood and may make the statement harmless: a reason to report it instead of changing it.
@@ -93,6 +110,11 @@ pub struct Reading {
 }
 
 impl Reading {
+    /// What the statement opens, taking all its principals together.
+    pub(super) fn opening(&self) -> Opening {
+        Opening { exposure: self.exposure, strangers: self.strangers.clone() }
+    }
+
     /// Whether it is risky, and all that matters was understood.
     pub fn is_surely_risky(&self) -> bool {
         self.exposure.is_risky() && self.unclear.is_none()

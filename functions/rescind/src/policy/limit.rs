@@ -22,7 +22,7 @@ pub(super) enum Bound {
     Friend(String),
     /// A fixed thing that does not show whose it is, such as a VPC endpoint; in a few words.
     Fixed(String),
-    /// Who knows the external ID that was agreed upon.
+    /// Who shows an external ID. That it was agreed upon is taken for granted.
     Agreed,
     /// Somebody else.
     Stranger(Stranger),

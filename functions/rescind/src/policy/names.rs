@@ -46,6 +46,22 @@ impl Names {
         }
     }
 
+    /// Whether something may be both among these and among `others`.
+    pub(super) fn may_meet(&self, others: &Self) -> bool {
+        // A variable stands for anything.
+        let open =
+            |pattern: &String| pattern.split_once("${").map_or_else(|| pattern.clone(), |(text, _)| format!("{text}*"));
+        let is_left =
+            |names: &[String], but: &[String]| names.iter().any(|name| !but.iter().any(|one| covers(one, name)));
+        match (self, others) {
+            (Self::Of(mine), Self::Of(theirs)) => {
+                mine.iter().map(open).any(|one| theirs.iter().map(open).any(|other| overlap(&one, &other)))
+            }
+            (Self::Of(names), Self::AllBut(but)) | (Self::AllBut(but), Self::Of(names)) => is_left(names, but),
+            (Self::AllBut(_), Self::AllBut(_)) => true,
+        }
+    }
+
     /// Whether there is surely nothing among these.
     pub(super) fn are_none(&self) -> bool {
         match self {
@@ -171,6 +187,23 @@ mod tests {
         }
         for (one, other) in [("s3:*", "iam:*"), ("a", "b"), ("a*b", "a*c"), ("?", ""), ("abc", "ab")] {
             assert!(!overlap(one, other) && !overlap(other, one), "{one} {other}");
+        }
+    }
+
+    #[test]
+    fn what_may_meet() {
+        let of = |patterns: &[&str]| Names::Of(patterns.iter().map(|&p| p.to_owned()).collect());
+        let but = |patterns: &[&str]| Names::AllBut(patterns.iter().map(|&p| p.to_owned()).collect());
+        for (one, other) in [
+            (of(&["s3:put*"]), of(&["s3:getobject", "s3:*"])),
+            (of(&["b/${aws:username}"]), of(&["b/x"])),
+            (of(&["s3:getobject"]), but(&["s3:put*"])),
+            (but(&["s3:*"]), but(&["iam:*"])),
+        ] {
+            assert!(one.may_meet(&other) && other.may_meet(&one), "{one:?} {other:?}");
+        }
+        for (one, other) in [(of(&["s3:put*"]), of(&["s3:getobject"])), (of(&["s3:getobject"]), but(&["s3:get*"]))] {
+            assert!(!one.may_meet(&other) && !other.may_meet(&one), "{one:?} {other:?}");
         }
     }
 

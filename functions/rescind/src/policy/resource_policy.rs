@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::condition::Clause;
 use super::document::{Effect, Policy, Statement};
-use super::exposure::{Exposure, Reading, Stranger};
+use super::exposure::{Exposure, Opening, Reading, Stranger};
 use super::limit::{Bound, Context, Limit, when_false, when_true};
 use super::principal::{NamedPrincipal, Principals, Who};
 use super::{Friends, issuers, services};
@@ -75,7 +75,7 @@ fn read_statement(policy: &Policy, index: usize, statement: &Statement, friends:
     let mut reading = Reading {
         statement: index,
         sid: statement.sid.clone(),
-        fingerprint: statement.fingerprint(),
+        digest: statement.digest(),
         exposure: Exposure::Ours,
         strangers: BTreeSet::new(),
         principals: BTreeMap::new(),
@@ -114,7 +114,8 @@ fn read_statement(policy: &Policy, index: usize, statement: &Statement, friends:
     }
     for (party, one) in &narrowed {
         if one.exposure.is_risky() && one.unclear.is_none() {
-            reading.principals.extend(party.principal.clone().map(|principal| (principal, one.exposure)));
+            let opening = Opening { exposure: one.exposure, strangers: one.strangers.clone() };
+            reading.principals.extend(party.principal.clone().map(|principal| (principal, opening)));
         }
         if one.exposure > Exposure::Ours {
             reading.strangers.extend(one.strangers.iter().cloned());
@@ -153,9 +154,7 @@ fn reason(statement: &Statement, told: Exposure, reading: &Reading, narrowed: &[
             format!("{actions} may be used through a service by {}: neither ours nor trusted", strangers())
         }
         Exposure::Shared => format!("{actions} may be used by {}: neither ours nor trusted", strangers()),
-        Exposure::Agreed => {
-            format!("{actions} may be used by {}, with the external ID that was agreed upon", strangers())
-        }
+        Exposure::Agreed => format!("{actions} may be used by {}, and an external ID has to be shown", strangers()),
         Exposure::Ours => {
             let by: BTreeSet<String> = narrowed.iter().flat_map(|(_, one)| one.by.iter().cloned()).collect();
             if by.is_empty() {
@@ -296,7 +295,7 @@ fn narrow(party: &Party, denies: &[&Statement], statement: &Statement, friends: 
             }
         }
     }
-    // Everybody who knows the external ID is everybody still; a named stranger who knows it is one that it was agreed with.
+    // Everybody who knows the external ID is everybody still; of a named stranger it is taken for agreed upon.
     if party.kind == Kind::Everyone && is_agreed {
         if narrowest.exposure == Exposure::Public {
             unclear = unclear

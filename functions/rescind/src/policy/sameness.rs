@@ -27,18 +27,30 @@ impl Statement {
         normal(&self.raw) == normal(&live.raw) || self.is_rewritten(live)
     }
 
+    /// Whether it is the same but for its name and for whom it names.
+    pub(super) fn is_same_for_others(&self, other: &Self) -> bool {
+        let fields = ["Principal", "Sid"];
+        self.but_for(&fields) == other.but_for(&fields)
+    }
+
+    fn but_for(&self, fields: &[&str]) -> Value {
+        let mut rest = self.raw.clone();
+        rest.as_object_mut().into_iter().for_each(|rest| rest.retain(|field, _| !fields.contains(&field.as_str())));
+        normal(&rest)
+    }
+
     /// Whether this statement is the one that AWS tells, though its principals differ: AWS writes the account for a canonical user
     /// (Amazon S3 user guide, *The Principal*), the ARN for a unique id, and the unique id for who is gone.
     pub fn is_rewritten(&self, live: &Self) -> bool {
-        let rest = |statement: &Self| {
-            let mut rest = statement.raw.clone();
-            rest.as_object_mut().and_then(|fields| fields.remove("Principal"));
-            normal(&rest)
-        };
-        let is_gone = |one: &NamedPrincipal| one.who() == Who::Deleted;
-        let is_written_anew = |one: &NamedPrincipal| is_gone(one) || one.kind.as_deref() == Some("CanonicalUser");
-        let is_meant = self.principals().iter().any(is_written_anew) || live.principals().iter().any(is_gone);
-        is_meant && rest(self) == rest(live)
+        let is_gone = |one: &&NamedPrincipal| one.who() == Who::Deleted;
+        let is_written_anew = |one: &&NamedPrincipal| is_gone(one) || one.kind.as_deref() == Some("CanonicalUser");
+        let (put, now) = (self.principals(), live.principals());
+        let (anew, gone) = (put.iter().filter(is_written_anew).count(), now.iter().filter(is_gone).count());
+        // Who is there by another name is one of those; somebody else is another call's.
+        let is_named = |one: &NamedPrincipal, by: &[NamedPrincipal]| by.iter().any(|other| other.is_same_as(one));
+        let came = now.iter().filter(|one| !is_gone(one) && !is_named(one, put)).count();
+        let went = put.iter().filter(|one| !is_written_anew(one) && !is_named(one, now)).count();
+        anew + gone > 0 && came <= anew && went <= gone && self.but_for(&["Principal"]) == live.but_for(&["Principal"])
     }
 }
 
@@ -105,6 +117,14 @@ mod tests {
     }
 
     #[test]
+    fn a_digest_does_not_depend_on_the_layout() {
+        let of = |text: &str| Policy::parse(text).unwrap().statements()[0].digest();
+        let one = of(r#"{"Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}"#);
+        assert_eq!(one, of(r#"{ "Statement": [{ "Resource": ["*"], "Action": "*", "Effect": "Allow" }] }"#));
+        assert_ne!(one, of(r#"{"Statement":{"Effect":"Deny","Action":"*","Resource":"*"}}"#));
+    }
+
+    #[test]
     fn what_somebody_changed_since_is_not() {
         let (read, write) = (json!("s3:GetObject"), json!("s3:PutObject"));
         let one = |account: &str| json!({"AWS": account});
@@ -113,5 +133,11 @@ mod tests {
         assert!(!is_told(from_ref(&put), &[allow(&one("999999999999"), &write)]));
         assert!(!is_told(from_ref(&put), &[put.clone(), allow(&one("888888888888"), &read)]));
         assert!(!is_told(&[put.clone(), allow(&one("888888888888"), &read)], &[put]));
+        // Who was written anew is one, and not two.
+        let (id, stranger) = ("AROAEXAMPLESTRANGER1", "arn:aws:iam::999999999999:role/x");
+        let some = |names: &[&str]| allow(&json!({"AWS": names}), &read);
+        assert!(is_told(&[some(&[id, "111122223333"])], &[some(&[stranger, "111122223333"])]));
+        assert!(!is_told(&[some(&[id, "111122223333"])], &[some(&[stranger, "111122223333", "888888888888"])]));
+        assert!(!is_told(&[some(&[stranger, "111122223333"])], &[some(&[id, "888888888888"])]));
     }
 }

@@ -151,6 +151,12 @@ fn a_service_that_only_writes_records_elsewhere_invokes_for_anybody() {
     let Assessment::Report { reason, .. } = &assessment else { panic!("{assessment:?}") };
     assert!(reason.ends_with("no condition says for whose resources; left to a person"), "{reason}");
     assert!(!reason.contains("ours or trusted"), "{reason}");
+    for action in ["lambda:*", "*", "Lambda:invokefunction", "lambda:Invoke*"] {
+        let mut all = statement(config.clone(), Value::Null);
+        all["Action"] = json!(action);
+        let (assessment, ..) = judged(&all);
+        assert!(matches!(assessment, Assessment::Report { .. }), "{action}: {assessment:?}");
+    }
     let ours = json!({"StringEquals": {"AWS:SourceAccount": "111122223333"}});
     let (assessment, ..) = judged(&statement(config, ours));
     assert!(matches!(assessment, Assessment::Harmless { .. }), "{assessment:?}");

@@ -55,16 +55,16 @@ pub(super) fn statements() -> impl Strategy<Value = Vec<Value>> {
     prop::collection::vec(statement(&["Allow", "Allow", "Deny"]), 1..5)
 }
 
-/// How far each `Allow` opens, by its fingerprint; of two that are the same, one stands for both.
+/// How far each `Allow` opens, by its digest; of two that are the same, one stands for both.
 fn exposures(readings: &[Reading]) -> BTreeMap<String, Exposure> {
-    readings.iter().map(|reading| (reading.fingerprint.clone(), reading.exposure)).collect()
+    readings.iter().map(|reading| (reading.digest.clone(), reading.exposure)).collect()
 }
 
 /// All that is said, but for where it stands.
 fn said(readings: &[Reading]) -> BTreeSet<String> {
     readings
         .iter()
-        .map(|reading| format!("{:?}", Reading { statement: 0, fingerprint: String::new(), ..reading.clone() }))
+        .map(|reading| format!("{:?}", Reading { statement: 0, digest: String::new(), ..reading.clone() }))
         .collect()
 }
 
@@ -142,8 +142,8 @@ proptest! {
         let mut with_deny = statements.clone();
         with_deny.insert(at.index(statements.len() + 1), deny);
         let after = exposures(&read(&policy(&with_deny), &friends(), is_trust));
-        for (fingerprint, exposure) in &after {
-            prop_assert!(*exposure <= before[fingerprint]);
+        for (digest, exposure) in &after {
+            prop_assert!(*exposure <= before[digest]);
         }
     }
 
