@@ -23,6 +23,7 @@ be forwarded also to list rules and to test event patterns.
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import os
 import re
@@ -125,7 +126,7 @@ def checked(handover: Handover) -> Handover:
 
 def without_role(event: Json) -> Json:
     """A call of CloudTrail as if no role had made it."""
-    event = json.loads(json.dumps(event))
+    event = copy.deepcopy(event)
     context = at(event, "detail", "userIdentity", "sessionContext")
     if isinstance(context, dict):
         context.pop("sessionIssuer", None)

@@ -64,10 +64,5 @@ async fn keeps_its_promises(kind: Kind) {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_remediation_keeps_its_promises() {
     let _alone = crate::alone().await;
-    let gate = &tokio::sync::Semaphore::new(AT_ONCE);
-    let all = kinds().into_iter().map(|kind| async move {
-        let _turn = gate.acquire().await.expect("the gate stays open");
-        keeps_its_promises(kind).await;
-    });
-    futures_util::future::join_all(all).await;
+    crate::in_turns(AT_ONCE, kinds().into_iter().map(keeps_its_promises)).await;
 }

@@ -117,13 +117,18 @@ async fn two_rules_with_tags(world: &World) -> (String, Vec<String>, Value) {
     (group, opened, input)
 }
 
+/// The second of two rules can't be revoked.
+async fn fails_midway(world: &World, input: &Value) {
+    world.proxy.disturb("RevokeSecurityGroupIngress", 1, 100, Fault::Throttle, When::Before);
+    world.invoke(input).await.expect_err("the second step fails");
+    world.proxy.calm();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn undo_brings_back_what_an_earlier_delivery_took_back_before_it_failed() {
     let world = world("enforce", 200).await;
     let (group, opened, input) = two_rules_with_tags(&world).await;
-    world.proxy.disturb("RevokeSecurityGroupIngress", 1, 100, Fault::Throttle, When::Before);
-    world.invoke(&input).await.expect_err("the second step fails");
-    world.proxy.calm();
+    fails_midway(&world, &input).await;
     tokio::time::sleep(Duration::from_millis(300)).await;
     let outcome = world.invoke(&input).await.expect("an answer").outcomes.remove(0);
     assert_eq!(outcome.status, Status::Reverted, "{}", outcome.reason);
@@ -231,9 +236,7 @@ async fn an_undo_that_failed_before_it_did_anything_looks_at_what_has_changed_si
 async fn what_was_made_before_it_failed_can_be_undone() {
     let world = world("enforce", 200).await;
     let (group, opened, input) = two_rules_with_tags(&world).await;
-    world.proxy.disturb("RevokeSecurityGroupIngress", 1, 100, Fault::Throttle, When::Before);
-    world.invoke(&input).await.expect_err("the second step fails");
-    world.proxy.calm();
+    fails_midway(&world, &input).await;
     assert_eq!(permits(&world, &group).await.len(), 1, "half of it was taken back");
     let signal = rescind::signal::decode(input).expect("a signal").signal;
     let resource = Resource {
@@ -253,9 +256,7 @@ async fn what_an_approval_made_before_it_failed_can_be_undone() {
     let (group, opened, input) = two_rules_with_tags(&world).await;
     let outcome = world.invoke(&input).await.expect("an answer").outcomes.remove(0);
     assert_eq!(outcome.status, Status::AwaitingApproval, "{}", outcome.reason);
-    world.proxy.disturb("RevokeSecurityGroupIngress", 1, 100, Fault::Throttle, When::Before);
-    ask(&world, json!({"approve": outcome.id})).await.expect_err("the second step fails");
-    world.proxy.calm();
+    fails_midway(&world, &json!({"approve": outcome.id})).await;
     assert_eq!(permits(&world, &group).await.len(), 1, "half of it was taken back");
     let undone = ask(&world, json!({"undo": outcome.id})).await.expect("an outcome");
     assert_eq!((undone.status, permits(&world, &group).await), (Status::Undone, opened), "{}", undone.reason);
